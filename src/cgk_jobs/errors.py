@@ -1,0 +1,165 @@
+"""Every exception of the package.
+
+    JobsError
+    ├── NotConfigured            a setting is missing or can't be used
+    │   └── ForeignDatabase      the file is not a job ledger, is damaged, newer, or on a network file system
+    ├── InvalidEvent             (also ValueError) wrong tenant, field, type or time
+    │   ├── UnknownEvent         (also LookupError) no class of that name and version
+    │   └── PayloadTooLarge      over the size limit
+    ├── InvalidTask              (also ValueError) a declaration that can't work: duplicate id, bad option
+    │   └── InvalidSchedule      bad cron expression or time zone
+    ├── TenantRequired           no tenant is current, and none was given
+    ├── TenantMismatch           acting for another tenant than the current one
+    ├── DuplicateKey             one idempotency key, two payloads
+    ├── RunNotFound              (also LookupError) no such run in this scope
+    ├── RunFailed, RunCancelled, RunExpired     how an awaited run ended
+    ├── WaitTimeout              (also TimeoutError) the run is still going on
+    ├── StaleClaim               this attempt no longer holds its run
+    ├── Unsupported              feature, provider, hint
+    ├── ProviderUnavailable      the database or vendor can't be reached
+    └── NonRetryable             raised by handlers: don't try again
+        RetryAfter               raised by handlers: try again then (not an error of the package, so not below JobsError)
+
+Every message says what to do next.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+__all__ = [
+    "DuplicateKey",
+    "ForeignDatabase",
+    "InvalidEvent",
+    "InvalidSchedule",
+    "InvalidTask",
+    "JobsError",
+    "NonRetryable",
+    "NotConfigured",
+    "PayloadTooLarge",
+    "ProviderUnavailable",
+    "RetryAfter",
+    "RunCancelled",
+    "RunExpired",
+    "RunFailed",
+    "RunNotFound",
+    "StaleClaim",
+    "TenantMismatch",
+    "TenantRequired",
+    "UnknownEvent",
+    "Unsupported",
+    "WaitTimeout",
+]
+
+
+class JobsError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class NotConfigured(JobsError):
+    """A setting is missing or can't be used; the message names the setting."""
+
+
+class ForeignDatabase(NotConfigured):
+    """The database file can't serve as ledger: foreign, damaged, newer, or on a network file system."""
+
+
+class InvalidEvent(JobsError, ValueError):
+    """The event, its tenant or a send option does not fit its declaration."""
+
+
+class UnknownEvent(InvalidEvent, LookupError):
+    """No event of that name (or no such version of it) is known to this process."""
+
+
+class PayloadTooLarge(InvalidEvent):
+    """The JSON form of an event or a result exceeds the limit (bytes)."""
+
+
+class InvalidTask(JobsError, ValueError):
+    """A task or schedule was declared in a way that can't work."""
+
+
+class InvalidSchedule(InvalidTask):
+    """A cron expression or time zone can't be understood, or never matches."""
+
+
+class TenantRequired(JobsError):
+    """Nothing is done without a tenant; there is no default."""
+
+
+class TenantMismatch(JobsError):
+    """A tenant tried to act for another one."""
+
+
+class DuplicateKey(JobsError):
+    """The idempotency key was already used with another payload."""
+
+
+class RunNotFound(JobsError, LookupError):
+    """There is no such run for this tenant (a run of another tenant answers the same)."""
+
+
+class RunFailed(JobsError):
+    """The awaited run failed for good. ``error`` is the text stored with it."""
+
+    def __init__(self, message: str, *, run_id: str = "", error: str | None = None) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.error = error
+
+
+class RunCancelled(JobsError):
+    """The run was cancelled: raised to who waits for it, and inside the handler by ``check_cancelled``."""
+
+
+class RunExpired(JobsError):
+    """The awaited run was not started before its ``expires``."""
+
+
+class WaitTimeout(JobsError, TimeoutError):
+    """The wait ended before the run did; the run goes on."""
+
+
+class StaleClaim(JobsError):
+    """This attempt lost its run (lease over, cancelled or taken by another worker); nothing was written."""
+
+
+class Unsupported(JobsError):
+    """The provider, or this version, can't do what was asked for; ``hint`` names the way out."""
+
+    def __init__(self, feature: str, provider: str, hint: str) -> None:
+        super().__init__(f"{feature} is not supported by {provider}. {hint}")
+        self.feature = feature
+        self.provider = provider
+        self.hint = hint
+
+
+class ProviderUnavailable(JobsError):
+    """The database or vendor does not answer."""
+
+
+class NonRetryable(JobsError):
+    """Raise it in a handler when another attempt can't help: the run fails at once."""
+
+
+class RetryAfter(Exception):
+    """Raise it in a handler to choose when the next attempt starts.
+
+    ``when`` is seconds from now (``float``), a ``timedelta`` or an aware ``datetime``. It counts as a failed attempt.
+    Raises ``ValueError`` for a negative delay or a naive datetime.
+    """
+
+    def __init__(self, when: float | timedelta | datetime, message: str = "") -> None:
+        if isinstance(when, datetime):
+            if when.tzinfo is None:
+                raise ValueError("RetryAfter needs an aware datetime: add tzinfo=datetime.UTC")
+            text = when.isoformat()
+        else:
+            seconds = when.total_seconds() if isinstance(when, timedelta) else float(when)
+            if not 0 <= seconds < float("inf"):
+                raise ValueError(f"RetryAfter needs zero or more seconds, got {when!r}")
+            when = seconds
+            text = f"{seconds:g} s"
+        super().__init__(message or f"retry after {text}")
+        self.when: float | datetime = when

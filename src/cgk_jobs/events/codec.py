@@ -1,0 +1,57 @@
+"""Events to stored text and back: size limit, versions."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from cgk_jobs.errors import InvalidEvent, PayloadTooLarge, UnknownEvent
+from cgk_jobs.events.event import Event
+from cgk_jobs.wire.json import dumps, loads
+
+__all__ = ["DEFAULT_MAX_BYTES", "decode", "encode", "from_mapping"]
+
+DEFAULT_MAX_BYTES = 256 * 1024
+"""The largest JSON form of an event, in bytes."""
+
+
+def encode(event: Event, max_bytes: int = DEFAULT_MAX_BYTES) -> str:
+    """The JSON text that is stored. Raises ``PayloadTooLarge`` over ``max_bytes``."""
+    data = event.__pydantic_serializer__.to_json(event)
+    if len(data) > max_bytes:
+        raise PayloadTooLarge(
+            f"{event.event_name}: {len(data):,} bytes of JSON, the limit is {max_bytes:,}. "
+            "Store the data and send a reference to it, or raise Jobs(max_payload_bytes=…)"
+        )
+    return data.decode()
+
+
+def from_mapping(cls: type[Event], payload: dict[str, Any]) -> Event:
+    """An event from a JSON-like dict (datetimes may be ISO 8601 text). Raises ``InvalidEvent``."""
+    try:
+        text = dumps(payload)
+    except ValueError as error:
+        raise InvalidEvent(f"{cls.event_name}: {error}") from None
+    return cls.from_json(text)
+
+
+def decode(cls: type[Event], version: int, text: str) -> Event:
+    """The event of a stored payload; older versions pass the class's upcasters first.
+
+    Raises ``UnknownEvent`` for a version this code does not know yet or no longer knows, ``InvalidEvent`` for a payload
+    that does not fit.
+    """
+    if version == cls.event_version:
+        return cls.from_json(text)
+    if version > cls.event_version:
+        raise UnknownEvent(
+            f"{cls.event_name}: stored version {version} is newer than this code's {cls.event_version}: deploy the newer code"
+        )
+    payload = cast("dict[str, Any]", loads(text))
+    for step in range(version, cls.event_version):
+        upcaster = cls.upcasters.get(step)
+        if upcaster is None:
+            raise UnknownEvent(
+                f"{cls.event_name}: no upcaster from version {step} to {step + 1}: add one marked @upcasts({step})"
+            )
+        payload = upcaster(payload)
+    return from_mapping(cls, payload)

@@ -1,0 +1,106 @@
+"""What goes into a send and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from cgk_jobs.errors import InvalidEvent
+from cgk_jobs.events.event import Event
+
+__all__ = ["DEFAULT_KEY_TTL", "Duration", "Send", "SendOptions", "Sent", "SentStatus"]
+
+Duration = float | int | timedelta
+"""Seconds, or a ``timedelta``."""
+
+SentStatus = Literal["accepted", "duplicate", "refused"]
+
+DEFAULT_KEY_TTL = 24 * 3600.0
+"""Seconds an idempotency key is remembered where the send states nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendOptions:
+    """How to send. Durations are seconds or ``timedelta``.
+
+    ``delay`` or ``at`` (aware datetime, not both): not before then. ``key``: idempotency key, per tenant and event,
+    remembered for ``key_ttl``. ``priority``: 0 to 100, instead of the task's. ``expires``: a run not started within this
+    time after its due moment expires. ``tags``: added to the task's. Raises ``InvalidEvent``.
+    """
+
+    delay: Duration | None = None
+    at: datetime | None = None
+    key: str | None = None
+    key_ttl: Duration = DEFAULT_KEY_TTL
+    priority: int | None = None
+    expires: Duration | None = None
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.delay is not None and self.at is not None:
+            raise InvalidEvent("give either delay= or at=, not both")
+        if self.delay is not None and not 0 <= seconds(self.delay) < 10 * 366 * 86_400:
+            raise InvalidEvent(f"delay={self.delay!r}: zero or more seconds, at most ten years")
+        if self.at is not None and (self.at.tzinfo is None or self.at.utcoffset() is None):
+            raise InvalidEvent(f"at={self.at!r} is a naive datetime: add tzinfo=datetime.UTC")
+        if self.key is not None and not 1 <= len(self.key) <= 255:
+            raise InvalidEvent("key must be 1 to 255 characters")
+        if not 0 < seconds(self.key_ttl) < float("inf"):
+            raise InvalidEvent("key_ttl must be more than 0 seconds")
+        if self.priority is not None and not 0 <= self.priority <= 100:
+            raise InvalidEvent(f"priority={self.priority}: 0 (default) to 100 (first)")
+        if self.expires is not None and not 0 < seconds(self.expires) < float("inf"):
+            raise InvalidEvent(f"expires={self.expires!r}: more than 0 seconds")
+        if any(not tag or len(tag) > 100 or "," in tag for tag in self.tags):
+            raise InvalidEvent("tags are 1 to 100 characters without commas")
+
+
+PLAIN = SendOptions()
+"""No option at all: shared, as most sends have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One event of ``send_many`` with options of its own: ``Send(event, key="…", delay=60)``."""
+
+    event: Event
+    delay: Duration | None = None
+    at: datetime | None = None
+    key: str | None = None
+    key_ttl: Duration = DEFAULT_KEY_TTL
+    priority: int | None = None
+    expires: Duration | None = None
+    tags: tuple[str, ...] = ()
+
+    def options(self) -> SendOptions:
+        """The options alone, checked."""
+        return SendOptions(
+            self.delay, self.at, self.key, self.key_ttl, self.priority, self.expires, tuple(self.tags)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to a send: durable once returned.
+
+    ``status``: ``accepted``; ``duplicate`` (its key was used before: the ids are those of the first send); ``refused``
+    (only in ``send_many``: ``error`` says why and nothing of it was stored). ``run_ids`` is empty if no task listens.
+    """
+
+    event_id: str
+    run_ids: tuple[str, ...] = field(default=())
+    status: SentStatus = "accepted"
+    error: str | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The only run. Raises ``InvalidEvent`` if there are none or several."""
+        if len(self.run_ids) != 1:
+            raise InvalidEvent(f"this send made {len(self.run_ids)} runs; use run_ids")
+        return self.run_ids[0]
+
+
+def seconds(value: Duration) -> float:
+    """Seconds of a duration."""
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)

@@ -1,0 +1,1 @@
+"""Tasks: what to run, when, how often, and how many at once."""

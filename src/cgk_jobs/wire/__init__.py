@@ -1,0 +1,1 @@
+"""Bytes, no policy."""
