@@ -1,0 +1,1 @@
+UPDATE runs SET cancel_asked = 1 WHERE seq = ? AND state = 'running'

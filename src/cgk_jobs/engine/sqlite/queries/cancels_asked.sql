@@ -1,0 +1,1 @@
+SELECT seq FROM runs WHERE worker = ? AND cancel_asked = 1

@@ -1,0 +1,1 @@
+SELECT name, result FROM steps WHERE run_seq = ?

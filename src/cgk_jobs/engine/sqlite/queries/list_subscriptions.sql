@@ -1,0 +1,1 @@
+SELECT task, event, queue, expires, tags FROM subscriptions ORDER BY task

@@ -1,0 +1,1 @@
+UPDATE runs SET state = 'queued', due_at = NULL, vstart = ? WHERE seq = ?

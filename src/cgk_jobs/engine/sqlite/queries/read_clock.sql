@@ -1,0 +1,1 @@
+SELECT value FROM clocks WHERE queue = ? AND tenant_id = ?

@@ -1,0 +1,3 @@
+-- A step of an attempt that lost its run is not written.
+INSERT INTO steps (run_seq, name, tenant_id, result, finished_at)
+SELECT :seq, :name, tenant_id, :result, :now FROM runs WHERE seq = :seq AND claim = :token AND state = 'running'

@@ -1,0 +1,1 @@
+UPDATE runs SET held_by = NULL WHERE held_by = ?
