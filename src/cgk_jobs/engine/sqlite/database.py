@@ -1,0 +1,93 @@
+"""Opening the file: checks, migrations, statements."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from cgk_jobs.errors import ForeignDatabase, NotConfigured
+
+__all__ = ["APPLICATION_ID", "QUERIES", "open_database"]
+
+APPLICATION_ID = 0x43474B4A
+"""Marks the file as a ledger of this package (``PRAGMA application_id``): "CGKJ"."""
+
+_HERE = Path(__file__).parent
+QUERIES: dict[str, str] = {path.stem: path.read_text() for path in (_HERE / "queries").glob("*.sql")}
+_MIGRATIONS = sorted((_HERE / "migrations").glob("*.sql"))
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs"})
+
+
+def filesystem_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
+    """The type of the file system ``path`` lies on, by the mount table; empty where there is none to read."""
+    if not mounts.exists():
+        return ""
+    best, kind = "", ""
+    for line in mounts.read_text().splitlines():
+        _, point, found, *_ = line.split(" ")
+        if path.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, found
+    return kind
+
+
+def open_database(path: Path, *, full_sync: bool = False) -> sqlite3.Connection:
+    """A connection to the ledger at ``path``, created or migrated where needed.
+
+    Raises ``ForeignDatabase`` for a file that is no ledger, is damaged, comes from a newer version, or lies on a network
+    file system; ``NotConfigured`` if it can't be opened.
+    """
+    path = path.resolve()
+    kind = filesystem_of(path)
+    if kind in _NETWORK:
+        raise ForeignDatabase(f"{path} is on a network file system ({kind}), whose locks SQLite can't trust: choose a local path")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=256)
+    except (OSError, sqlite3.Error) as error:
+        raise NotConfigured(f"can't open the ledger {path}: {error}. Set JOBS_DATABASE_URL=sqlite:///a/writable/path") from error
+    try:
+        _prepare(connection, path, full_sync)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise ForeignDatabase(f"{path} is not a usable SQLite database ({error}): restore a backup or choose another path") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, full_sync: bool) -> None:
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if mark != APPLICATION_ID and tables:
+        raise ForeignDatabase(f"{path} belongs to another program: choose another path for the ledger")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(_MIGRATIONS):
+            raise ForeignDatabase(
+                f"{path} has schema {version}, this version knows {len(_MIGRATIONS)}: update cgk-jobs or choose another path"
+            )
+        for number, migration in enumerate(_MIGRATIONS[version:], version + 1):
+            for statement in _statements(migration.read_text()):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> list[str]:
+    # executescript would commit on its own; a migration is all or nothing.
+    found: list[str] = []
+    buffer = ""
+    for line in script.splitlines(keepends=True):
+        buffer += line
+        if sqlite3.complete_statement(buffer):
+            found.append(buffer)
+            buffer = ""
+    return found
