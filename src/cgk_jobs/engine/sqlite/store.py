@@ -197,6 +197,29 @@ class SqliteLedger:
         row = self.db.execute(QUERIES["next_due"]).fetchone()
         return None if row is None else row[0]
 
+    # -- schedules and tenants ---------------------------------------------------------------------------------------
+
+    def last_tick(self, schedule: str) -> int:
+        """The newest fired tick of a schedule; one never seen begins now."""
+        self.db.execute("INSERT OR IGNORE INTO schedules VALUES (?, ?)", (schedule, self._clock.micros()))
+        (last,) = self.db.execute("SELECT last_at FROM schedules WHERE id = ?", (schedule,)).fetchone()
+        return int(last)
+
+    def fire(self, schedule: str, at: int, events: list[NewEvent]) -> int:
+        """Store the runs of a tick, each tenant's once, and remember it, in one transaction; returns how many are new."""
+        stored = self.insert(events)
+        self.db.execute("UPDATE schedules SET last_at = max(last_at, ?) WHERE id = ?", (at, schedule))
+        return sum(not item.duplicate for item in stored)
+
+    def add_tenant(self, tenant_id: str) -> None:
+        """Add a tenant to those that ``tenants="each"`` means."""
+        self.db.execute("INSERT OR IGNORE INTO tenants VALUES (?, ?)", (tenant_id, self._clock.micros()))
+
+    def tenants(self, *, seen: bool) -> list[str]:
+        """Added tenants; with ``seen`` also those that ever sent."""
+        query = "SELECT id FROM tenants" + (" UNION SELECT DISTINCT tenant_id FROM runs" if seen else "")
+        return [row[0] for row in self.db.execute(query + " ORDER BY 1") if row[0] != "platform"]
+
     # -- workers -----------------------------------------------------------------------------------------------------
 
     def add_worker(self, pid: int, lock_file: str) -> int:

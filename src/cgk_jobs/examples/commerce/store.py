@@ -6,6 +6,8 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -75,16 +77,16 @@ class Shops:
             shop = self._open[tenant_id]
             self._open.move_to_end(tenant_id)
         except KeyError:  # not open, or closed by another thread in between
-            return self._open_shop(tenant_id)
+            return self._add_shop(tenant_id)
         return shop
 
-    def _open_shop(self, tenant_id: str) -> _Shop:
+    def _add_shop(self, tenant_id: str) -> _Shop:
         if tenant_id != PLATFORM and not is_tenant_id(tenant_id):
             raise InvalidEvent(f"{tenant_id!r} is no tenant id, so it names no database")
         with self._opening:
             shop = self._open.get(tenant_id)
             if shop is None:
-                shop = self._open[tenant_id] = _Shop(self._connect(tenant_id))
+                shop = self._open[tenant_id] = _Shop(partial(self._connect, tenant_id))
                 if self._folder is not None:
                     self._close_the_oldest()
             return shop
@@ -108,34 +110,43 @@ class Shops:
 
 
 class _Shop:
-    """One open database. Entering it begins a transaction; one thread at a time, and no transaction within another."""
+    """One database. Entering it begins a transaction; one thread at a time, and no transaction within another.
 
-    __slots__ = ("_closed", "_db", "_lock")
+    Closed to make room for others, it opens again when entered: a thread may have asked for it just before.
+    """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    __slots__ = ("_connect", "_db", "_lock")
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._db: sqlite3.Connection | None = None
         self._lock = threading.RLock()
-        self._closed = False
 
     def __enter__(self) -> sqlite3.Connection:
         self._lock.acquire()
         try:
-            if self._db.in_transaction:
+            db = self._db
+            if db is None:
+                db = self._db = self._connect()
+            if db.in_transaction:
                 raise RuntimeError("a transaction of this tenant is open already: await nothing inside `with`")
-            self._db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._lock.release()
             raise
-        return self._db
+        return db
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
-                self._db.execute("COMMIT")
-            elif self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            db = self._db
+            if db is not None and db.in_transaction:
+                try:
+                    db.execute("COMMIT" if kind is None else "ROLLBACK")
+                except sqlite3.Error:
+                    db.rollback()
+                    raise
         finally:
             self._lock.release()
 
@@ -144,9 +155,11 @@ class _Shop:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            if self._db.in_transaction:
-                return False
-            self._db.close()
+            if self._db is not None:
+                if self._db.in_transaction:
+                    return False
+                self._db.close()
+                self._db = None
             return True
         finally:
             self._lock.release()

@@ -61,3 +61,8 @@ CREATE TABLE subscriptions (
 ) WITHOUT ROWID;
 
 CREATE TABLE workers (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, lock_file TEXT NOT NULL);
+
+-- The newest tick of each schedule that was fired; ticks themselves are unique by idempotency key.
+CREATE TABLE schedules (id TEXT PRIMARY KEY, last_at INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE tenants (id TEXT PRIMARY KEY, created_at INTEGER NOT NULL) WITHOUT ROWID;

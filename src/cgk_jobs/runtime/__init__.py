@@ -1,0 +1,1 @@
+"""Running one delivery, whoever delivered it. Knows no store and no provider."""
