@@ -10,7 +10,15 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "from_micros", "monotonic", "process_cpu_seconds", "to_micros"]
+__all__ = [
+    "Clock",
+    "ManualClock",
+    "SystemClock",
+    "from_micros",
+    "monotonic",
+    "process_cpu_seconds",
+    "to_micros",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

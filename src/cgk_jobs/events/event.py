@@ -120,7 +120,11 @@ class Event(BaseModel):
         cls.event_name = name
         cls.event_version = version
         cls.upcasters = _collect_upcasters(cls)
-        missing = [number for number in range(min(cls.upcasters, default=version), version) if number not in cls.upcasters]
+        missing = [
+            number
+            for number in range(min(cls.upcasters, default=version), version)
+            if number not in cls.upcasters
+        ]
         if missing or any(number >= version for number in cls.upcasters):
             raise InvalidEvent(
                 f"{cls.__qualname__}: upcasters must lead without a gap to version {version}; "
@@ -163,7 +167,10 @@ def describe_problems(cls: type[BaseModel], error: ValidationError) -> str:
     problems: list[str] = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         where = ".".join(str(part) for part in item["loc"]) or "payload"
-        problems.append(f"{where} {_REMEDIES.get(item['type'], '')}".strip() if item["type"] in _REMEDIES
-                        else f"{where}: {item['msg'].removeprefix('Value error, ')}")
+        problems.append(
+            f"{where} {_REMEDIES.get(item['type'], '')}".strip()
+            if item["type"] in _REMEDIES
+            else f"{where}: {item['msg'].removeprefix('Value error, ')}"
+        )
     name = getattr(cls, "event_name", "") or cls.__qualname__
     return f"{name}: " + "; ".join(problems)

@@ -53,7 +53,9 @@ class EventRegistry:
         """
         name = cls.event_name
         if not name:
-            raise InvalidEvent(f'{cls.__qualname__} has no event name: declare it as `class {cls.__name__}(Event, name="…")`')
+            raise InvalidEvent(
+                f'{cls.__qualname__} has no event name: declare it as `class {cls.__name__}(Event, name="…")`'
+            )
         known = self._classes.get(name)
         if known is cls:
             return
@@ -97,7 +99,11 @@ class CatalogueRegistry(EventRegistry):
         for module_name in CATALOGUE_MODULES:
             module = importlib.import_module(f"cgk_jobs.events.catalogue.{module_name}")
             for value in vars(module).values():
-                if isinstance(value, type) and issubclass(value, Event) and value.__module__ == module.__name__:
+                if (
+                    isinstance(value, type)
+                    and issubclass(value, Event)
+                    and value.__module__ == module.__name__
+                ):
                     if value.event_name:
                         self.add(value)
 

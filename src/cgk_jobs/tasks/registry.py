@@ -35,7 +35,9 @@ class TaskRegistry:
     def __getitem__(self, task_id: str) -> Task:
         task = self._tasks.get(task_id)
         if task is None:
-            raise InvalidTask(f"there is no task {task_id!r} here; known: {', '.join(sorted(self._tasks)) or 'none'}")
+            raise InvalidTask(
+                f"there is no task {task_id!r} here; known: {', '.join(sorted(self._tasks)) or 'none'}"
+            )
         return task
 
     def __contains__(self, task_id: object) -> bool:

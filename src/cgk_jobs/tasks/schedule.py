@@ -38,7 +38,9 @@ class Cron:
         try:
             object.__setattr__(self, "zone", ZoneInfo(self.timezone))
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise InvalidSchedule(f"unknown time zone {self.timezone!r}: use an IANA name such as Europe/Berlin") from None
+            raise InvalidSchedule(
+                f"unknown time zone {self.timezone!r}: use an IANA name such as Europe/Berlin"
+            ) from None
         try:
             if len(self.expression.split()) != 5:
                 raise CronSimError("not five fields")

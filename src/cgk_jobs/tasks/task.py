@@ -20,7 +20,17 @@ from cgk_jobs.tasks.schedule import Cron, Misfire
 if TYPE_CHECKING:
     from types import CodeType
 
-__all__ = ["DEFAULT_QUEUE", "DEFAULT_TIMEOUT", "Handler", "Isolation", "Middleware", "Next", "ScheduleSpec", "Task", "TenantsMode"]
+__all__ = [
+    "DEFAULT_QUEUE",
+    "DEFAULT_TIMEOUT",
+    "Handler",
+    "Isolation",
+    "Middleware",
+    "Next",
+    "ScheduleSpec",
+    "Task",
+    "TenantsMode",
+]
 
 DEFAULT_QUEUE = "default"
 DEFAULT_TIMEOUT = 300.0
@@ -108,14 +118,18 @@ class Task(Generic[InputT]):
 
     def __post_init__(self) -> None:
         if _ID(self.id) is None:
-            raise InvalidTask(f"task id {self.id!r}: 1 to 128 letters, digits and . _ -, starting with a letter or digit")
+            raise InvalidTask(
+                f"task id {self.id!r}: 1 to 128 letters, digits and . _ -, starting with a letter or digit"
+            )
         if _ID(self.queue) is None:
             raise InvalidTask(f"task {self.id}: queue {self.queue!r} must be letters, digits and . _ -")
         if self.isolation not in ("thread", "process"):
             raise InvalidTask(f"task {self.id}: isolation={self.isolation!r}: choose thread or process")
         is_async = inspect.iscoroutinefunction(self.handler)
         if is_async and self.isolation == "process":
-            raise InvalidTask(f'task {self.id}: isolation="process" runs a plain function; write `def`, not `async def`')
+            raise InvalidTask(
+                f'task {self.id}: isolation="process" runs a plain function; write `def`, not `async def`'
+            )
         if inspect.isasyncgenfunction(self.handler) or inspect.isgeneratorfunction(self.handler):
             raise InvalidTask(f"task {self.id}: a handler returns a value; a generator is not run")
         self.is_async = is_async
@@ -133,13 +147,14 @@ class Task(Generic[InputT]):
                     + (f" {model.__name__}: {', '.join(model.model_fields)}" if model else "")
                 )
 
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.handler(*args, **kwargs)
 
     def _bound(self) -> TaskSender:
         if self.sender is None:
-            raise NotConfigured(f"task {self.id} belongs to no application yet: jobs.include(group) before it is sent")
+            raise NotConfigured(
+                f"task {self.id} belongs to no application yet: jobs.include(group) before it is sent"
+            )
         return self.sender
 
     async def send(self, payload: InputT, **options: Any) -> Sent:
@@ -165,7 +180,9 @@ def _takes_two(task_id: str, handler: Handler) -> bool:
     ]
     required = [parameter for parameter in parameters if parameter.default is parameter.empty]
     if not parameters or len(required) > 2:
-        raise InvalidTask(f"task {task_id}: the handler takes (event) or (event, ctx), not {len(parameters)} arguments")
+        raise InvalidTask(
+            f"task {task_id}: the handler takes (event) or (event, ctx), not {len(parameters)} arguments"
+        )
     return len(parameters) >= 2
 
 

@@ -29,11 +29,15 @@ def parse_tenant_id(value: object) -> str:
     of ``a-z 0-9 _ -`` starting with a letter or digit, and for the reserved ``platform``.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
-        raise TenantRequired("tenant_id is missing or blank: every event, run and reader has a tenant. Pass tenant_id=…")
+        raise TenantRequired(
+            "tenant_id is missing or blank: every event, run and reader has a tenant. Pass tenant_id=…"
+        )
     if not isinstance(value, str):
         raise InvalidEvent(f"tenant_id must be a str, got {type(value).__name__}")
     if value == PLATFORM:
-        raise InvalidEvent(f"tenant_id {PLATFORM!r} is reserved for the installation itself; choose another id")
+        raise InvalidEvent(
+            f"tenant_id {PLATFORM!r} is reserved for the installation itself; choose another id"
+        )
     if _matches(value) is None:
         shown = value if len(value) <= MAX_LENGTH else value[:MAX_LENGTH] + "…"
         raise InvalidEvent(

@@ -39,17 +39,25 @@ def open_database(path: Path, *, full_sync: bool = False) -> sqlite3.Connection:
     path = path.resolve()
     kind = filesystem_of(path)
     if kind in _NETWORK:
-        raise ForeignDatabase(f"{path} is on a network file system ({kind}), whose locks SQLite can't trust: choose a local path")
+        raise ForeignDatabase(
+            f"{path} is on a network file system ({kind}), whose locks SQLite can't trust: choose a local path"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=256)
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=256
+        )
     except (OSError, sqlite3.Error) as error:
-        raise NotConfigured(f"can't open the ledger {path}: {error}. Set JOBS_DATABASE_URL=sqlite:///a/writable/path") from error
+        raise NotConfigured(
+            f"can't open the ledger {path}: {error}. Set JOBS_DATABASE_URL=sqlite:///a/writable/path"
+        ) from error
     try:
         _prepare(connection, path, full_sync)
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise ForeignDatabase(f"{path} is not a usable SQLite database ({error}): restore a backup or choose another path") from error
+        raise ForeignDatabase(
+            f"{path} is not a usable SQLite database ({error}): restore a backup or choose another path"
+        ) from error
     except BaseException:
         connection.close()
         raise

@@ -182,7 +182,13 @@ class SqliteLedger:
 
     def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
         """Journal a finished step. False: the attempt no longer holds its run."""
-        values = {"seq": claim.seq, "name": name, "result": result, "now": self._clock.micros(), "token": claim.token}
+        values = {
+            "seq": claim.seq,
+            "name": name,
+            "result": result,
+            "now": self._clock.micros(),
+            "token": claim.token,
+        }
         return self.db.execute(QUERIES["record_step"], values).rowcount == 1
 
     def steps(self, seq: int) -> dict[str, str | None]:
@@ -233,7 +239,9 @@ class SqliteLedger:
 
     def rescue(self, worker: int) -> int:
         """Take a dead worker's runs back; returns how many."""
-        count = self.db.execute(QUERIES["rescue_runs"], {"worker": worker, "now": self._clock.micros()}).rowcount
+        count = self.db.execute(
+            QUERIES["rescue_runs"], {"worker": worker, "now": self._clock.micros()}
+        ).rowcount
         self.db.execute("DELETE FROM workers WHERE id = ?", (worker,))
         return count
 
@@ -259,10 +267,24 @@ class SqliteLedger:
         return RunRecord(*row) if row else None
 
     def list(
-        self, tenant_id: str | None, *, task: str | None, event: str | None, state: str | None, before: int, count: int
+        self,
+        tenant_id: str | None,
+        *,
+        task: str | None,
+        event: str | None,
+        state: str | None,
+        before: int,
+        count: int,
     ) -> list[RunRecord]:
         """Runs of the scope, newest first, older than ``before``."""
-        values = {"tenant": tenant_id, "task": task, "event": event, "state": state, "before": before, "count": count}
+        values = {
+            "tenant": tenant_id,
+            "task": task,
+            "event": event,
+            "state": state,
+            "before": before,
+            "count": count,
+        }
         return [RunRecord(*row) for row in self.db.execute(QUERIES["list_runs"], values)]
 
     def count(self, tenant_id: str | None) -> dict[str, int]:

@@ -1,0 +1,1 @@
+"""Background jobs for multi-tenant Python."""

@@ -1,1 +1,0 @@
-"""Complete applications that use the package as anybody would."""
