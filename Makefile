@@ -16,19 +16,15 @@ UV := env -u VIRTUAL_ENV -u UV_PYTHON UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIR
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench clean
+.PHONY: help test check format clean
 
 help:
-	@echo 'make demo     run the example shop and its dashboard'
 	@echo 'make test     run the tests'
 	@echo 'make check    format, lint, types and import directions; changes nothing'
 	@echo 'make format   format, and mend what the linter can mend'
-	@echo 'make bench    measure'
 	@echo 'make clean    remove the environment and everything that was built'
-	@echo 'ARGS=... is handed on by demo, test and bench; PYTHON=... chooses the Python'
+	@echo 'ARGS=... is handed on by test; PYTHON=... chooses the Python'
 
-demo: $(STAMP)
-	$(BIN)/cgk jobs demo $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/pytest -q $(ARGS)
@@ -44,8 +40,6 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: $(STAMP)
-	$(BIN)/cgk jobs bench $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

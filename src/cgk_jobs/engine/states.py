@@ -6,9 +6,7 @@ from typing import Literal, get_args
 
 __all__ = ["ALL_STATES", "FINAL", "TRANSITIONS", "State", "legal"]
 
-State = Literal[
-    "scheduled", "queued", "running", "retrying", "waiting", "completed", "failed", "cancelled", "expired"
-]
+State = Literal["scheduled", "queued", "running", "retrying", "waiting", "completed", "failed", "cancelled", "expired"]
 
 ALL_STATES: tuple[State, ...] = get_args(State)
 FINAL: frozenset[State] = frozenset({"completed", "failed", "cancelled", "expired"})

@@ -16,7 +16,7 @@ __all__ = ["Event", "TenantId", "Upcaster", "describe_problems", "upcasts"]
 
 Payload = dict[str, Any]
 Upcaster = Callable[[Payload], Payload]
-_F = TypeVar("_F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound="staticmethod[[Payload], Payload] | Upcaster")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*)*").fullmatch
 
@@ -46,8 +46,7 @@ def upcasts(from_version: int) -> Callable[[_F], _F]:
     """
 
     def mark(function: _F) -> _F:
-        target = function.__func__ if isinstance(function, staticmethod) else function
-        target.__upcasts_from__ = from_version
+        vars(getattr(function, "__func__", function))["__upcasts_from__"] = from_version
         return function
 
     return mark
@@ -66,7 +65,7 @@ def _aware_datetimes_only(schema: Any) -> Any:
     elif isinstance(schema, (list, tuple)):
         for item in cast("list[Any]", schema):
             _aware_datetimes_only(item)
-    return schema
+    return cast("Any", schema)
 
 
 class Event(BaseModel):
@@ -121,9 +120,7 @@ class Event(BaseModel):
         cls.event_version = version
         cls.upcasters = _collect_upcasters(cls)
         missing = [
-            number
-            for number in range(min(cls.upcasters, default=version), version)
-            if number not in cls.upcasters
+            number for number in range(min(cls.upcasters, default=version), version) if number not in cls.upcasters
         ]
         if missing or any(number >= version for number in cls.upcasters):
             raise InvalidEvent(
@@ -139,7 +136,7 @@ class Event(BaseModel):
     def from_json(cls, text: str | bytes) -> Self:
         """The event of its JSON text. Raises ``InvalidEvent``."""
         try:
-            return cls.__pydantic_validator__.validate_json(text)
+            return cast("Self", cls.__pydantic_validator__.validate_json(text))
         except ValidationError as error:
             raise InvalidEvent(describe_problems(cls, error)) from None
 

@@ -1,38 +1,13 @@
-"""Looking event classes up by name. Each ``Jobs`` has a registry of its own; the catalogue has one, filled on demand."""
+"""Looking event classes up by name. Each ``Jobs`` has a registry of its own."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 
 from cgk_jobs.errors import InvalidEvent, UnknownEvent
 from cgk_jobs.events.event import Event
 
-__all__ = ["CATALOGUE_MODULES", "CatalogueRegistry", "EventRegistry"]
-
-CATALOGUE_MODULES = (
-    "ab_testing",
-    "attribution",
-    "brand_context",
-    "commerce",
-    "creators",
-    "dam",
-    "esign",
-    "gift_cards",
-    "google_feed",
-    "notifications",
-    "payouts",
-    "recovery",
-    "reviews",
-    "scheduled",
-    "subscriptions",
-    "surveys",
-    "system",
-    "treasury",
-    "video",
-    "webhooks",
-    "workflows",
-)
+__all__ = ["EventRegistry"]
 
 
 def _shape(cls: type[Event]) -> dict[str, str]:
@@ -75,9 +50,7 @@ class EventRegistry:
     def __getitem__(self, name: str) -> type[Event]:
         cls = self.find(name)
         if cls is None:
-            raise UnknownEvent(
-                f"unknown event {name!r}: import the module that defines it, or list the known ones with `cgk jobs events`"
-            )
+            raise UnknownEvent(f"unknown event {name!r}: import the module that defines it")
         return cls
 
     def __contains__(self, name: object) -> bool:
@@ -88,33 +61,3 @@ class EventRegistry:
 
     def __len__(self) -> int:
         return len(self._classes)
-
-
-class CatalogueRegistry(EventRegistry):
-    """The catalogue of :mod:`cgk_jobs.events.catalogue`; its modules are imported at the first look."""
-
-    def _load(self) -> None:
-        if self._classes:
-            return
-        for module_name in CATALOGUE_MODULES:
-            module = importlib.import_module(f"cgk_jobs.events.catalogue.{module_name}")
-            for value in vars(module).values():
-                if (
-                    isinstance(value, type)
-                    and issubclass(value, Event)
-                    and value.__module__ == module.__name__
-                ):
-                    if value.event_name:
-                        self.add(value)
-
-    def find(self, name: str) -> type[Event] | None:
-        self._load()
-        return super().find(name)
-
-    def __iter__(self) -> Iterator[str]:
-        self._load()
-        return super().__iter__()
-
-    def __len__(self) -> int:
-        self._load()
-        return super().__len__()

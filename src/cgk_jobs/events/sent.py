@@ -56,10 +56,6 @@ class SendOptions:
             raise InvalidEvent("tags are 1 to 100 characters without commas")
 
 
-PLAIN = SendOptions()
-"""No option at all: shared, as most sends have none."""
-
-
 @dataclass(frozen=True, slots=True)
 class Send:
     """One event of ``send_many`` with options of its own: ``Send(event, key="…", delay=60)``."""
@@ -75,9 +71,7 @@ class Send:
 
     def options(self) -> SendOptions:
         """The options alone, checked."""
-        return SendOptions(
-            self.delay, self.at, self.key, self.key_ttl, self.priority, self.expires, tuple(self.tags)
-        )
+        return SendOptions(self.delay, self.at, self.key, self.key_ttl, self.priority, self.expires, tuple(self.tags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +98,7 @@ class Sent:
 def seconds(value: Duration) -> float:
     """Seconds of a duration."""
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
+
+
+PLAIN = SendOptions()
+"""No option at all: shared, as most sends have none."""

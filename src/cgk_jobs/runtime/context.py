@@ -83,9 +83,7 @@ class Context:
 
     async def _record(self, name: str, result: str | None) -> None:
         if not await self._journal.record(name, result):
-            raise StaleClaim(
-                f"step {name!r} was not stored: this attempt lost run {self.run_id}; stop working on it"
-            )
+            raise StaleClaim(f"step {name!r} was not stored: this attempt lost run {self.run_id}; stop working on it")
 
     async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call ``function`` once for the whole run and return its result, in later attempts from the journal.

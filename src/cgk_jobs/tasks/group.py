@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any, Concatenate, TypeVar, cast, overload
+from typing import Any, Concatenate, TypeVar, overload
 
 from pydantic import BaseModel
 
@@ -31,7 +31,6 @@ __all__ = ["TaskGroup"]
 
 E = TypeVar("E", bound=Event)
 P = TypeVar("P", bound=BaseModel)
-R = TypeVar("R")
 
 
 class TaskGroup:
@@ -65,7 +64,7 @@ class TaskGroup:
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         isolation: Isolation = "thread",
-    ) -> Callable[[Callable[Concatenate[E, ...], R]], Task[E]]: ...
+    ) -> Callable[[Callable[Concatenate[E, ...], Any]], Task[E]]: ...
 
     @overload
     def task(
@@ -83,7 +82,7 @@ class TaskGroup:
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         isolation: Isolation = "thread",
-    ) -> Callable[[Callable[Concatenate[P, ...], R]], Task[P]]: ...
+    ) -> Callable[[Callable[Concatenate[P, ...], Any]], Task[P]]: ...
 
     def task(
         self,
@@ -108,7 +107,7 @@ class TaskGroup:
         annotation of the handler's first parameter. Raises ``InvalidTask``.
         """
         if on is not None:
-            if not (isinstance(on, type) and issubclass(on, Event)):
+            if not issubclass(on, Event):
                 raise InvalidTask(f"on={on!r}: give the Event class itself")
             if not on.event_name:
                 raise InvalidTask(f'on={on.__name__} has no event name: class {on.__name__}(Event, name="…")')
@@ -219,7 +218,7 @@ def _payload_model(handler: Callable[..., Any]) -> type[BaseModel]:
         names = {**closure.globals, **closure.nonlocals}
         hint = names.get(str(handler.__annotations__.get(first or "")))
     if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return cast("type[BaseModel]", hint)
+        return hint
     raise InvalidTask(
         f"task {handler.__name__}: give on=AnEvent, or annotate the first parameter with the pydantic model it takes"
     )

@@ -42,7 +42,7 @@ Handler = Callable[..., Any]
 Next = Callable[[], Awaitable[Any]]
 
 InputT = TypeVar("InputT", bound=BaseModel)
-TaskInput = BaseModel
+PolicyT = TypeVar("PolicyT", Limit, Rate)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}").fullmatch
 
@@ -152,9 +152,7 @@ class Task(Generic[InputT]):
 
     def _bound(self) -> TaskSender:
         if self.sender is None:
-            raise NotConfigured(
-                f"task {self.id} belongs to no application yet: jobs.include(group) before it is sent"
-            )
+            raise NotConfigured(f"task {self.id} belongs to no application yet: jobs.include(group) before it is sent")
         return self.sender
 
     async def send(self, payload: InputT, **options: Any) -> Sent:
@@ -180,9 +178,7 @@ def _takes_two(task_id: str, handler: Handler) -> bool:
     ]
     required = [parameter for parameter in parameters if parameter.default is parameter.empty]
     if not parameters or len(required) > 2:
-        raise InvalidTask(
-            f"task {task_id}: the handler takes (event) or (event, ctx), not {len(parameters)} arguments"
-        )
+        raise InvalidTask(f"task {task_id}: the handler takes (event) or (event, ctx), not {len(parameters)} arguments")
     return len(parameters) >= 2
 
 
@@ -192,10 +188,10 @@ def handler_place(handler: Handler) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(handler)
 
 
-def as_tuple(value: Any) -> tuple[Any, ...]:
-    """An option that is one value, several or none, as a tuple."""
+def as_tuple(value: PolicyT | Sequence[PolicyT] | None) -> tuple[PolicyT, ...]:
+    """A limit option that is one value, several or none, as a tuple."""
     if value is None:
         return ()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(value)
-    return (value,)
+    if isinstance(value, Limit | Rate):
+        return (value,)
+    return tuple(value)

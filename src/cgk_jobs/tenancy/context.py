@@ -7,7 +7,7 @@ itself do not, and a missing scope raises instead of meaning "all".
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def require_same_tenant(tenant_id: str) -> None:
 
 
 @contextmanager
-def tenant_context(tenant_id: str) -> Iterator[str]:
+def tenant_context(tenant_id: str) -> Generator[str, None, None]:
     """Make ``tenant_id`` current inside the block.
 
     Raises ``InvalidEvent`` or ``TenantRequired`` for a bad id, and ``TenantMismatch`` inside another tenant's block:
@@ -120,14 +120,12 @@ def tenant_context(tenant_id: str) -> Iterator[str]:
 
 
 @contextmanager
-def across_tenants(*, reason: str) -> Iterator[None]:
+def across_tenants(*, reason: str) -> Generator[None, None, None]:
     """Act across tenants inside the block; ``reason`` is written to the log. The only way to do so."""
     if not reason.strip():
         raise TenantRequired("across_tenants needs a reason: it is written to the log")
     before = _scope.get()
-    _logger.warning(
-        "acting across tenants: %s", reason, extra={"tenant_id": (before and before.tenant_id) or PLATFORM}
-    )
+    _logger.warning("acting across tenants: %s", reason, extra={"tenant_id": (before and before.tenant_id) or PLATFORM})
     token = _scope.set(Scope(None, reason))
     try:
         yield

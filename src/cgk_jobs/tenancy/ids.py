@@ -35,9 +35,7 @@ def parse_tenant_id(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidEvent(f"tenant_id must be a str, got {type(value).__name__}")
     if value == PLATFORM:
-        raise InvalidEvent(
-            f"tenant_id {PLATFORM!r} is reserved for the installation itself; choose another id"
-        )
+        raise InvalidEvent(f"tenant_id {PLATFORM!r} is reserved for the installation itself; choose another id")
     if _matches(value) is None:
         shown = value if len(value) <= MAX_LENGTH else value[:MAX_LENGTH] + "…"
         raise InvalidEvent(

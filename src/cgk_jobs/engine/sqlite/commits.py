@@ -51,7 +51,7 @@ class GroupCommit:
     def now(self, verb: Callable[[SqliteLedger], T]) -> T:
         """Run ``verb`` in a transaction of its own and return its answer; blocks while another process writes."""
         with self._lock:
-            return self._transact(self._open(), lambda ledger: verb(ledger))
+            return self._transact(self._open(), verb)
 
     def _transact(self, ledger: SqliteLedger, work: Callable[[SqliteLedger], T]) -> T:
         try:

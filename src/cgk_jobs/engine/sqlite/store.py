@@ -223,8 +223,8 @@ class SqliteLedger:
 
     def tenants(self, *, seen: bool) -> list[str]:
         """Added tenants; with ``seen`` also those that ever sent."""
-        query = "SELECT id FROM tenants" + (" UNION SELECT DISTINCT tenant_id FROM runs" if seen else "")
-        return [row[0] for row in self.db.execute(query + " ORDER BY 1") if row[0] != "platform"]
+        query = QUERIES["list_tenants_seen" if seen else "list_tenants"]
+        return [row[0] for row in self.db.execute(query)]
 
     # -- workers -----------------------------------------------------------------------------------------------------
 
@@ -239,9 +239,7 @@ class SqliteLedger:
 
     def rescue(self, worker: int) -> int:
         """Take a dead worker's runs back; returns how many."""
-        count = self.db.execute(
-            QUERIES["rescue_runs"], {"worker": worker, "now": self._clock.micros()}
-        ).rowcount
+        count = self.db.execute(QUERIES["rescue_runs"], {"worker": worker, "now": self._clock.micros()}).rowcount
         self.db.execute("DELETE FROM workers WHERE id = ?", (worker,))
         return count
 

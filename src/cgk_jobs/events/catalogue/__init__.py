@@ -1,1 +1,0 @@
-"""The catalogue: one module per category, one class per event."""
