@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cgk_jobs.engine.states import State
+from cgk_jobs.runtime.delivery import Claim
+from cgk_jobs.tasks.policy import Limit, Rate
 
-__all__ = ["Claim", "NewEvent", "RunRecord", "Settlement", "Stored", "Subscription"]
+__all__ = [
+    "Appetite",
+    "AttemptRecord",
+    "Budgets",
+    "Claim",
+    "Exchange",
+    "LogLine",
+    "NewEvent",
+    "PausedRecord",
+    "RunRecord",
+    "ScheduleRecord",
+    "Settlement",
+    "StepRecord",
+    "Stored",
+    "Subscription",
+    "TenantRecord",
+    "WorkerRecord",
+]
 
 
 class Subscription(NamedTuple):
@@ -16,12 +36,17 @@ class Subscription(NamedTuple):
     task: str
     event: str
     queue: str
+    rank: int
+    lane: int
     expires: float | None
     tags: str
 
 
 class NewEvent(NamedTuple):
-    """An event to be stored with a run for every subscription, or, with ``task``, for that task alone."""
+    """An event to be stored with a run for every subscription, or, with ``task``, for that task alone.
+
+    ``priority`` ``None``: the task's. ``expires``: seconds. ``tags``: those of this send, joined by commas.
+    """
 
     tenant_id: str
     name: str
@@ -31,36 +56,29 @@ class NewEvent(NamedTuple):
     due_at: int | None = None
     key: str | None = None
     key_until: int = 0
+    priority: int | None = None
     expires: float | None = None
     tags: str = ""
+    tick_at: int | None = None
+    replay_of: int | None = None
 
 
 class Stored(NamedTuple):
-    """The ids an event and its runs got; ``duplicate`` if its key was already used."""
+    """The numbers an event and its runs got (``nonce`` is theirs in common); ``duplicate`` if its key was already used."""
 
-    event_id: str
-    run_ids: tuple[str, ...]
+    event_seq: int
+    nonce: int
+    run_seqs: tuple[int, ...]
     duplicate: bool = False
 
 
-class Claim(NamedTuple):
-    """One attempt's hold on a run. ``token`` is the fence: it rises at every claim, and every write carries it."""
-
-    seq: int
-    nonce: int
-    token: int
-    tenant_id: str
-    task: str
-    attempt: int
-    event_version: int
-    payload: str
-    tags: str
-    expires_at: int | None
-    vstart: float
-
-
 class Settlement(NamedTuple):
-    """How an attempt ended, as the ledger writes it. ``attempt`` is the number the run has from now on."""
+    """How an attempt ended, as the ledger writes it.
+
+    ``attempt`` is the number the run has from now on. ``outcome`` names the ending for the list of attempts; empty for one
+    that is not listed. ``log`` are the lines to be kept. ``kept_slots``: the limits (JSON list
+    of keys) a suspended run goes on counting for.
+    """
 
     claim: Claim
     state: State
@@ -69,11 +87,49 @@ class Settlement(NamedTuple):
     error: str | None = None
     due_at: int | None = None
     held_by: str | None = None
+    outcome: str = ""
+    log: tuple[LogLine, ...] = ()
+    kept_slots: str | None = None
+
+
+class LogLine(NamedTuple):
+    """A line a handler logged."""
+
+    at: int
+    level: str
+    message: str
+
+
+class Budgets(NamedTuple):
+    """The limits of a task, as the worker that claims knows them."""
+
+    limits: tuple[Limit, ...]
+    rates: tuple[Rate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Appetite:
+    """What a worker wants: up to ``count`` runs from ``queues`` (in this order) of the tasks it knows."""
+
+    queues: Sequence[str]
+    count: int
+    tasks: Mapping[str, Budgets | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The answer to settlements and appetite: new claims, the settlements that came too late, when something is next due."""
+
+    claims: list[Claim] = field(default_factory=list[Claim])
+    stale: list[Claim] = field(default_factory=list[Claim])
+    next_due: int | None = None
+    more: bool = False
+    """Ready runs may be left: ask again as soon as there is room."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Everything the ledger knows of one run."""
+    """Everything the ledger knows of one run, but its steps, attempts and log."""
 
     seq: int
     nonce: int
@@ -81,16 +137,89 @@ class RunRecord:
     task: str
     queue: str
     state: State
+    lane: int
     attempt: int
+    claim: int
+    worker: int | None
     event_seq: int
     event_name: str
     event_version: int
     payload: str
     result: str | None
     error: str | None
+    progress: str | None
     tags: str
     created_at: int
     due_at: int | None
     started_at: int | None
     finished_at: int | None
     held_by: str | None
+    expires_at: int | None
+    tick_at: int | None
+    replay_of: int | None
+
+
+class StepRecord(NamedTuple):
+    """A finished step of a run; ``result`` is JSON."""
+
+    name: str
+    result: str | None
+    finished_at: int
+
+
+class AttemptRecord(NamedTuple):
+    """An attempt that did not end its run well."""
+
+    attempt: int
+    outcome: str
+    error: str | None
+    ended_at: int
+
+
+class TenantRecord(NamedTuple):
+    """A tenant's settings. ``weight`` is its share against others; ``concurrency`` and ``rate`` hold over all its tasks."""
+
+    id: str
+    added: bool
+    timezone: str | None = None
+    weight: float = 1.0
+    concurrency: int | None = None
+    rate: int | None = None
+    rate_seconds: float | None = None
+    paused: bool = False
+    created_at: int = 0
+
+
+class ScheduleRecord(NamedTuple):
+    """How far a schedule has fired in one time zone. ``tick_at`` is a tick half fired, up to tenant ``after_tenant``."""
+
+    id: str
+    timezone: str
+    expression: str
+    last_at: int
+    tick_at: int | None = None
+    missed: int = 0
+    after_tenant: str | None = None
+    previous_at: int | None = None
+
+
+class WorkerRecord(NamedTuple):
+    """A registered worker. ``lock_file`` is held by its process as long as it lives; ``doorbell`` is where it is woken."""
+
+    id: int
+    pid: int
+    host: str
+    lock_file: str
+    doorbell: str
+    queues: str
+    concurrency: int
+    started_at: int
+    beat_at: int
+
+
+class PausedRecord(NamedTuple):
+    """A paused queue or schedule."""
+
+    kind: str
+    name: str
+    paused_at: int

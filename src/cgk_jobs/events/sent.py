@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from cgk_jobs.errors import InvalidEvent
 from cgk_jobs.events.event import Event
+from cgk_jobs.wire.ids import to_id
 
 __all__ = ["DEFAULT_KEY_TTL", "Duration", "Send", "SendOptions", "Sent", "SentStatus"]
 
@@ -74,25 +75,59 @@ class Send:
         return SendOptions(self.delay, self.at, self.key, self.key_ttl, self.priority, self.expires, tuple(self.tags))
 
 
-@dataclass(frozen=True, slots=True)
 class Sent:
     """The answer to a send: durable once returned.
 
     ``status``: ``accepted``; ``duplicate`` (its key was used before: the ids are those of the first send); ``refused``
-    (only in ``send_many``: ``error`` says why and nothing of it was stored). ``run_ids`` is empty if no task listens.
+    (only in ``send_many``: ``error`` says why and nothing of it was stored; ``event_id`` is empty). ``run_ids`` is empty
+    if no task listens. Ids are UUIDv7 texts, made when asked for: most senders never look at them.
     """
 
-    event_id: str
-    run_ids: tuple[str, ...] = field(default=())
-    status: SentStatus = "accepted"
-    error: str | None = None
+    __slots__ = ("_event_seq", "_nonce", "_run_seqs", "error", "status")
+
+    def __init__(
+        self,
+        event_seq: int,
+        nonce: int,
+        run_seqs: tuple[int, ...] = (),
+        status: SentStatus = "accepted",
+        error: str | None = None,
+    ) -> None:
+        self._event_seq = event_seq
+        self._nonce = nonce
+        self._run_seqs = run_seqs
+        self.status: SentStatus = status
+        self.error = error
+
+    @property
+    def event_id(self) -> str:
+        """The event's UUIDv7."""
+        return to_id(self._event_seq, self._nonce) if self._event_seq else ""
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs it made, one for each task that listens."""
+        return tuple([to_id(seq, self._nonce) for seq in self._run_seqs])
 
     @property
     def run_id(self) -> str:
         """The only run. Raises ``InvalidEvent`` if there are none or several."""
-        if len(self.run_ids) != 1:
-            raise InvalidEvent(f"this send made {len(self.run_ids)} runs; use run_ids")
-        return self.run_ids[0]
+        if len(self._run_seqs) != 1:
+            raise InvalidEvent(f"this send made {len(self._run_seqs)} runs; use run_ids")
+        return to_id(self._run_seqs[0], self._nonce)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sent) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        return self._event_seq, self._nonce, self._run_seqs, self.status, self.error
+
+    def __repr__(self) -> str:
+        reason = f", error={self.error!r}" if self.error else ""
+        return f"Sent(event_id={self.event_id!r}, run_ids={self.run_ids!r}, status={self.status!r}{reason})"
 
 
 def seconds(value: Duration) -> float:

@@ -52,12 +52,14 @@ class Limit:
 
     ``per``: ``"task"`` (this task over all tenants), ``"tenant"`` (this task in each tenant) or the name of an event field
     (this task, for each value of the field in each tenant). A run in ``sleep`` holds no slot unless
-    ``hold_while_waiting``. Raises ``InvalidTask`` for ``n`` below 1.
+    ``hold_while_waiting``. ``shared``: a name under which several tasks draw on one budget, which is how a limit over the
+    whole installation is stated. Raises ``InvalidTask`` for ``n`` below 1.
     """
 
     n: int
     per: str = "task"
     hold_while_waiting: bool = False
+    shared: str = ""
 
     def __post_init__(self) -> None:
         if self.n < 1:
@@ -66,11 +68,15 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most ``n`` starts in any window of ``seconds``, whichever window one looks at. ``per`` as in :class:`Limit`."""
+    """At most ``n`` starts in any window of ``seconds``, whichever window one looks at.
+
+    ``per`` and ``shared`` as in :class:`Limit`: ``Rate(2, seconds=1, shared="mail-vendor")``. Raises ``InvalidTask``.
+    """
 
     n: int
     seconds: float = 1.0
     per: str = "task"
+    shared: str = ""
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.seconds <= 0:

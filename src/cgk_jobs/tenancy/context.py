@@ -16,6 +16,7 @@ from cgk_jobs.errors import TenantMismatch, TenantRequired
 from cgk_jobs.tenancy.ids import PLATFORM, parse_tenant_id
 
 __all__ = [
+    "PLATFORM_SCOPE",
     "Scope",
     "across_tenants",
     "current_scope",
@@ -43,6 +44,9 @@ class Scope:
         """True if it reaches across tenants."""
         return self.tenant_id is None
 
+
+PLATFORM_SCOPE = Scope(PLATFORM)
+"""The scope of the installation's own runs: a tenant of its own, which crosses over only by :func:`across_tenants`."""
 
 _scope: ContextVar[Scope | None] = ContextVar("cgk_jobs_scope", default=None)
 _scopes: dict[str, Scope] = {}

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -7,7 +7,8 @@ from cgk_jobs.events import Event
 from cgk_jobs.runtime.retry import delay_before, may_retry
 from cgk_jobs.tasks.group import TaskGroup
 from cgk_jobs.tasks.policy import Limit, Rate, Retry
-from cgk_jobs.tasks.schedule import Cron, due_ticks
+from cgk_jobs.tasks.schedule import Cron, Tick
+from cgk_jobs.tasks.task import ScheduleSpec
 
 
 class Placed(Event, name="tasks.placed"):
@@ -29,28 +30,30 @@ def test_declarations_are_checked_when_made() -> None:
         Retry(max_attempts=0)
 
 
-@pytest.mark.parametrize(
-    ("cron", "zone"), [("* * *", "UTC"), ("61 * * * *", "UTC"), ("0 0 31 2 *", "UTC"), ("* * * * *", "Mars/X")]
-)
-def test_bad_schedules(cron: str, zone: str) -> None:
-    with pytest.raises(InvalidSchedule):
-        Cron(cron, zone)
+def test_a_cron_task_carries_its_schedule() -> None:
+    group = TaskGroup()
+
+    @group.cron("0 9 * * 1-5", timezone="Europe/Berlin", tenants="each", spread=timedelta(minutes=10), skip=["acme"])
+    async def morning_report(tick: Tick) -> None: ...
+
+    assert morning_report.id == "morning-report"
+    assert morning_report.schedule == ScheduleSpec(
+        Cron("0 9 * * 1-5", "Europe/Berlin"), "each", "latest", 600.0, frozenset({"acme"})
+    )
 
 
-def test_daylight_saving_days_in_new_york() -> None:
-    gap = Cron("30 2 * * *", "America/New_York").next_after(datetime(2026, 3, 8, 5, tzinfo=UTC))
-    assert gap == datetime(2026, 3, 8, 7, 0, tzinfo=UTC)
-    overlap = Cron("30 1 * * *", "America/New_York")
-    first = overlap.next_after(datetime(2026, 11, 1, 4, tzinfo=UTC))
-    assert overlap.next_after(first) - first == timedelta(hours=25)
-
-
-def test_missed_ticks() -> None:
-    cron, last = Cron("0 * * * *"), datetime(2026, 1, 1, tzinfo=UTC)
-    now = last + timedelta(hours=6, minutes=5)
-    assert len(due_ticks(cron, last, now, "all")) == 6
-    assert due_ticks(cron, last, now, "latest") == [(last + timedelta(hours=6), 5)]
-    assert due_ticks(cron, last, now, "skip") == []
+def test_a_schedule_is_checked_when_declared() -> None:
+    group = TaskGroup()
+    with pytest.raises(InvalidSchedule, match="61"):
+        group.cron("61 * * * *", tenants="platform")
+    with pytest.raises(InvalidSchedule, match="Mars/X"):
+        group.cron("* * * * *", timezone="Mars/X", tenants="platform")
+    with pytest.raises(InvalidTask, match="choose latest, all or skip"):
+        group.cron("* * * * *", tenants="platform", misfire="newest")  # type: ignore[arg-type]
+    with pytest.raises(InvalidTask, match="choose each, seen or platform"):
+        group.cron("* * * * *", tenants="everyone")  # type: ignore[arg-type]
+    with pytest.raises(InvalidTask, match="zero or more"):
+        group.cron("* * * * *", tenants="each", spread=-1)
 
 
 def test_retry_waits() -> None:

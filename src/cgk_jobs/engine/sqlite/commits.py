@@ -1,122 +1,248 @@
 """Group commit: what is asked for in one turn of the event loop shares one transaction.
 
 Measured faster than a writer thread: no hop, and a lone send waits for nobody. Threads and other loops hand over under
-the same lock, so one connection serves the whole process.
+the same lock, so one connection serves the whole process. Nothing here blocks an event loop: while another process or
+thread writes, the loop is given back and the transaction tried again a fraction of a millisecond later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cgk_jobs.clock import Clock
+from cgk_jobs.clock import Clock, monotonic
 from cgk_jobs.engine.sqlite.database import open_database
-from cgk_jobs.engine.sqlite.store import SqliteLedger
+from cgk_jobs.engine.sqlite.ledger import SqliteLedger
 from cgk_jobs.errors import JobsError, ProviderUnavailable
 
-__all__ = ["GroupCommit"]
+__all__ = ["Aftermath", "GroupCommit"]
 
 T = TypeVar("T")
+Verb = Callable[[SqliteLedger], T]
 _Item = tuple[Callable[[SqliteLedger], Any], "asyncio.Future[Any]"]
+
+PATIENCE = 30.0
+"""Seconds other writers may hold the ledger before a verb is refused."""
+
+
+class Aftermath:
+    """What a committed transaction left to be told: runs made ready, moments given, runs that ended."""
+
+    __slots__ = ("finished", "first_due", "made_ready")
+
+    def __init__(self, made_ready: int, first_due: int | None, finished: list[int]) -> None:
+        self.made_ready = made_ready
+        self.first_due = first_due
+        self.finished = finished
+
+
+class _Busy(Exception):
+    """Somebody else writes at the moment."""
 
 
 class GroupCommit:
-    """One connection, opened at the first use and again in a forked child, and the queue in front of it."""
+    """One connection, opened at the first use and again in a forked child, and the queue in front of it.
 
-    def __init__(self, path: Path, clock: Clock, *, full_sync: bool) -> None:
+    ``told`` is called after each commit that has something to tell, in the thread that committed.
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, full_sync: bool, told: Callable[[Aftermath], None]) -> None:
         self.path = path
         self._clock = clock
         self._full_sync = full_sync
+        self._told = told
         self._lock = threading.Lock()
         self._ledger: SqliteLedger | None = None
-        self._pid = 0
+        self._pid = os.getpid()
         self._inherited: list[SqliteLedger] = []
         self._waiting: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
+        self._jitter = random.Random()  # noqa: S311
 
-    def _open(self) -> SqliteLedger:
-        if self._ledger is not None and self._pid != os.getpid():
-            # SQLite forbids using, and even closing, a connection carried over a fork: keep it untouched.
+    def _after_fork(self) -> None:
+        # SQLite forbids using, and even closing, a connection carried over a fork: keep it untouched. The lock and the
+        # queue belong to threads and loops that don't exist here.
+        if self._ledger is not None:
             self._inherited.append(self._ledger)
             self._ledger = None
+        self._lock = threading.Lock()
+        self._waiting = {}
+        self._pid = os.getpid()
+
+    def _open(self) -> SqliteLedger:
         if self._ledger is None:
             self._ledger = SqliteLedger(open_database(self.path, full_sync=self._full_sync), self._clock)
-            self._pid = os.getpid()
         return self._ledger
 
-    def now(self, verb: Callable[[SqliteLedger], T]) -> T:
-        """Run ``verb`` in a transaction of its own and return its answer; blocks while another process writes."""
-        with self._lock:
-            return self._transact(self._open(), verb)
+    @property
+    def doorbells(self) -> list[str]:
+        """Where workers are woken, as far as this process has read."""
+        return [] if self._ledger is None else self._ledger.configuration.doorbells
 
-    def _transact(self, ledger: SqliteLedger, work: Callable[[SqliteLedger], T]) -> T:
+    # -- one transaction ---------------------------------------------------------------------------------------------
+
+    def _transact(self, work: Verb[T]) -> tuple[T, Aftermath | None]:
+        ledger = self._open()
+        db = ledger.db
         try:
-            ledger.db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            raise ProviderUnavailable(f"the ledger {self.path} is locked or gone: {error}") from error
+            if _is_busy(error):
+                raise _Busy from error
+            raise ProviderUnavailable(f"the ledger {self.path} can't be written: {error}") from error
         try:
-            ledger.refresh()
+            ledger.begin()
             answer = work(ledger)
-            ledger.db.execute("COMMIT")
+            ledger.finish()
+            db.execute("COMMIT")
         except BaseException as error:
-            if ledger.db.in_transaction:
-                ledger.db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             ledger.forget()
+            _reset(ledger)
             if isinstance(error, sqlite3.Error):
-                raise ProviderUnavailable(f"the ledger {self.path} refused a write: {error}") from error
+                raise ProviderUnavailable(
+                    f"the ledger {self.path} refused a write: {error}. Nothing of it was stored"
+                ) from error
             raise
-        return answer
+        return answer, _reset(ledger)
 
-    async def run(self, verb: Callable[[SqliteLedger], T]) -> T:
-        """Run ``verb`` together with whatever else this turn of the loop asks for; it returns after the commit."""
+    def now(self, verb: Verb[T]) -> T:
+        """Run ``verb`` in a transaction of its own and return its answer; for threads: it waits for other writers."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        give_up_at = monotonic() + PATIENCE
+        while True:
+            try:
+                with self._lock:
+                    answer, aftermath = self._transact(verb)
+            except _Busy:
+                if monotonic() > give_up_at:
+                    raise self._locked() from None
+                time.sleep(self._pause())
+            else:
+                if aftermath is not None:
+                    self._told(aftermath)
+                return answer
+
+    def _pause(self) -> float:
+        return self._jitter.uniform(0.0001, 0.0004)
+
+    def _locked(self) -> ProviderUnavailable:
+        return ProviderUnavailable(
+            f"the ledger {self.path} has been locked by another process for {PATIENCE:g} s: look for a hanging one"
+        )
+
+    # -- a loop's turn -----------------------------------------------------------------------------------------------
+
+    def run(self, verb: Verb[T]) -> asyncio.Future[T]:
+        """Run ``verb`` together with whatever else this turn of the loop asks for; the future is done after the commit."""
+        if self._pid != os.getpid():
+            self._after_fork()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         items = self._waiting.get(loop)
         if items is None:
             items = self._waiting[loop] = []
-            loop.call_soon(self._flush, loop)
+            loop.call_soon(self._flush, loop, monotonic() + PATIENCE)
         items.append((verb, future))
-        return await future
+        return future
 
-    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        items = self._waiting.pop(loop)
-        with self._lock:
+    def _flush(self, loop: asyncio.AbstractEventLoop, give_up_at: float) -> None:
+        if not self._lock.acquire(blocking=False):
+            loop.call_later(self._pause(), self._flush, loop, give_up_at)
+            return
+        try:
+            items = self._waiting[loop]
             try:
-                answers = self._transact(self._open(), lambda ledger: [verb(ledger) for verb, _ in items])
-            except Exception as error:
-                if len(items) == 1 or isinstance(error, ProviderUnavailable | OSError):
-                    for _, future in items:
-                        _fail(future, error)
-                else:
-                    self._one_by_one(items)
+                answers, aftermath = self._transact(lambda ledger: [verb(ledger) for verb, _ in items])
+            except _Busy:
+                if monotonic() < give_up_at:
+                    loop.call_later(self._pause(), self._flush, loop, give_up_at)
+                    return
+                del self._waiting[loop]
+                _fail_all(items, self._locked())
                 return
+            except Exception as error:
+                del self._waiting[loop]
+                if len(items) == 1 or isinstance(error, OSError):
+                    _fail_all(items, error)
+                else:
+                    # Something in the group was refused: each again by itself, so that it fails alone.
+                    for item in items:
+                        loop.call_soon(self._flush_alone, item, give_up_at)
+                return
+            del self._waiting[loop]
+        finally:
+            self._lock.release()
         for (_, future), answer in zip(items, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
+        if aftermath is not None:
+            self._told(aftermath)
 
-    def _one_by_one(self, items: list[_Item]) -> None:
-        # Something in the group was refused: each again by itself, so that it fails alone.
-        for verb, future in items:
-            try:
-                answer = self._transact(self._open(), verb)
-            except (JobsError, KeyError, ValueError) as error:
-                _fail(future, error)
+    def _flush_alone(self, item: _Item, give_up_at: float) -> None:
+        verb, future = item
+        if future.done():
+            return
+        loop = future.get_loop()
+        if not self._lock.acquire(blocking=False):
+            loop.call_later(self._pause(), self._flush_alone, item, give_up_at)
+            return
+        try:
+            answer, aftermath = self._transact(verb)
+        except _Busy:
+            if monotonic() < give_up_at:
+                loop.call_later(self._pause(), self._flush_alone, item, give_up_at)
             else:
-                if not future.done():
-                    future.set_result(answer)
+                _fail_all([item], self._locked())
+            return
+        except Exception as error:
+            _fail_all([item], error)
+            return
+        finally:
+            self._lock.release()
+        future.set_result(answer)
+        if aftermath is not None:
+            self._told(aftermath)
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
+        if self._pid != os.getpid():
+            self._after_fork()
         with self._lock:
-            if self._ledger is not None and self._pid == os.getpid():
+            if self._ledger is not None:
                 self._ledger.db.close()
                 self._ledger = None
 
 
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _reset(ledger: SqliteLedger) -> Aftermath | None:
+    """What is to be told of this transaction; the counters begin anew."""
+    inbox, desk, limits = ledger.inbox, ledger.desk, ledger.limits
+    made_ready = inbox.made_ready + limits.released
+    if not made_ready and inbox.first_due is None and not desk.finished:
+        return None
+    aftermath = Aftermath(made_ready, inbox.first_due, desk.finished)
+    inbox.made_ready = limits.released = 0
+    inbox.first_due = None
+    desk.finished = []
+    return aftermath
+
+
+def _fail_all(items: list[_Item], error: Exception) -> None:
+    if not isinstance(error, JobsError | OSError | KeyError | ValueError):
+        # Nobody foresaw it: whoever waits must still hear of it.
+        error = ProviderUnavailable(f"the ledger failed: {type(error).__name__}: {error}")
+    for _, future in items:
+        if not future.done():
+            future.set_exception(error)

@@ -1,1 +1,1 @@
-SELECT state, count(*) FROM runs WHERE :tenant IS NULL OR tenant_id = :tenant GROUP BY state
+SELECT state, count(*) FROM runs WHERE {where} GROUP BY state

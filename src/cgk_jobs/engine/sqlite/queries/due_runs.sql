@@ -1,1 +1,1 @@
-SELECT seq, tenant_id, queue FROM runs WHERE due_at <= ? ORDER BY due_at LIMIT 500
+SELECT seq, tenant_id, task, queue, lane FROM runs WHERE due_at <= ? ORDER BY due_at LIMIT ?

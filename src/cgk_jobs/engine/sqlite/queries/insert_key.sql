@@ -1,1 +1,1 @@
-INSERT OR REPLACE INTO idempotency_keys (tenant_id, event, key, payload, event_id, run_ids, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO idempotency_keys (tenant_id, event, key, payload, event_seq, nonce, run_seqs, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -1,3 +1,3 @@
-SELECT seq, nonce, tenant_id, task, queue, state, attempt, event_seq, event_name, event_version, payload, result, error, tags, created_at, due_at, started_at, finished_at, held_by
-FROM runs WHERE (:tenant IS NULL OR tenant_id = :tenant) AND (:task IS NULL OR task = :task) AND (:event IS NULL OR event_name = :event)
-    AND (:state IS NULL OR state = :state) AND seq < :before ORDER BY seq DESC LIMIT :count
+SELECT seq, nonce, tenant_id, task, queue, state, lane, attempt, claim, worker, event_seq, event_name, event_version, payload, result, error, progress, tags,
+    created_at, due_at, started_at, finished_at, held_by, expires_at, tick_at, replay_of
+FROM runs WHERE {where} AND seq < :before ORDER BY seq DESC LIMIT :count

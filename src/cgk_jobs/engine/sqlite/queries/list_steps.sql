@@ -1,1 +1,1 @@
-SELECT name, result FROM steps WHERE run_seq = ?
+SELECT name, result, finished_at FROM steps WHERE run_seq = ? ORDER BY place

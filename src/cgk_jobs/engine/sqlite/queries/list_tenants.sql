@@ -1,1 +1,1 @@
-SELECT id FROM tenants ORDER BY id
+SELECT id, added, timezone, weight, concurrency, rate, rate_seconds, paused, created_at FROM tenants ORDER BY id

@@ -1,1 +1,1 @@
-UPDATE runs SET state = 'queued', due_at = NULL, vstart = ? WHERE seq = ?
+UPDATE runs SET state = 'queued', due_at = NULL, queue = ?, vstart = ?, jumped = ?, held_by = ? WHERE seq = ?

@@ -1,2 +1,3 @@
-INSERT INTO subscriptions (task, event, queue, expires, tags) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET event = excluded.event, queue = excluded.queue, expires = excluded.expires, tags = excluded.tags
+INSERT INTO subscriptions (task, event, queue, rank, lane, expires, tags) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET event = excluded.event, queue = excluded.queue, rank = excluded.rank, lane = excluded.lane,
+    expires = excluded.expires, tags = excluded.tags

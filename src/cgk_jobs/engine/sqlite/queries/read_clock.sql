@@ -1,1 +1,1 @@
-SELECT value FROM clocks WHERE queue = ? AND tenant_id = ?
+SELECT lane, value, jumped FROM clocks WHERE queue = ? AND tenant_id = ? ORDER BY lane

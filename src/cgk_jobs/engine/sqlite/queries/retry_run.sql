@@ -1,1 +1,2 @@
-UPDATE runs SET state = 'retrying', due_at = ?, attempt = 1, finished_at = NULL, error = NULL WHERE seq = ? AND state IN ('failed', 'cancelled', 'expired')
+UPDATE runs SET state = 'queued', attempt = 1, finished_at = NULL, error = NULL, result = NULL, expires_at = NULL, vstart = ?, jumped = ?, held_by = ?
+WHERE seq = ? AND state IN ('failed', 'cancelled', 'expired')

@@ -1,0 +1,60 @@
+"""Which budgets a run draws on: a key for each limit and rate. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+from cgk_jobs.engine.records import Budgets, Claim, TenantRecord
+from cgk_jobs.tasks.policy import Limit, Rate
+from cgk_jobs.tenancy.ids import PLATFORM
+from cgk_jobs.wire.json import loads
+
+__all__ = ["Draw", "draws_of"]
+
+
+class Draw(NamedTuple):
+    """One budget a run needs before it may start: a slot (``micros`` is 0) or a start in a window of ``micros``."""
+
+    key: str
+    tenant_id: str
+    n: int
+    micros: int = 0
+    hold_while_waiting: bool = False
+
+
+def draws_of(claim: Claim, budgets: Budgets | None, tenant: TenantRecord | None) -> list[Draw]:
+    """Every budget the run draws on: those of its task, then those of its tenant over all tasks."""
+    found: list[Draw] = []
+    if budgets is not None:
+        found += [
+            Draw(_key("slots", limit, claim), _owner(limit, claim), limit.n, 0, limit.hold_while_waiting)
+            for limit in budgets.limits
+        ]
+        found += [
+            Draw(_key("starts", rate, claim), _owner(rate, claim), rate.n, round(rate.seconds * 1e6))
+            for rate in budgets.rates
+        ]
+    if tenant is not None:
+        if tenant.concurrency is not None:
+            found.append(Draw(f"slots:tenant:{tenant.id}", tenant.id, tenant.concurrency))
+        if tenant.rate is not None:
+            found.append(
+                Draw(f"starts:tenant:{tenant.id}", tenant.id, tenant.rate, round((tenant.rate_seconds or 1.0) * 1e6))
+            )
+    return found
+
+
+def _owner(policy: Limit | Rate, claim: Claim) -> str:
+    return PLATFORM if policy.per == "task" else claim.tenant_id
+
+
+def _key(kind: str, policy: Limit | Rate, claim: Claim) -> str:
+    # Two rates of one task over different windows are two budgets.
+    name = f"shared={policy.shared}" if policy.shared else f"task={claim.task}"
+    window = f"/{policy.seconds:g}s" if isinstance(policy, Rate) else ""
+    if policy.per == "task":
+        return f"{kind}:{name}{window}"
+    if policy.per == "tenant":
+        return f"{kind}:{name}{window}:{claim.tenant_id}"
+    value = cast("dict[str, Any]", loads(claim.payload)).get(policy.per)
+    return f"{kind}:{name}{window}:{claim.tenant_id}:{policy.per}={value}"

@@ -1,0 +1,83 @@
+"""The read-only half of the ledger: for one tenant, or, with an explicit scope, for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from cgk_jobs.engine.records import (
+    AttemptRecord,
+    LogLine,
+    PausedRecord,
+    RunRecord,
+    ScheduleRecord,
+    StepRecord,
+    Subscription,
+    TenantRecord,
+    WorkerRecord,
+)
+from cgk_jobs.engine.states import State
+
+__all__ = ["Reads", "RunFilter"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs. ``tenant_id`` ``None``: those of every tenant. ``since``: microseconds since 1970 of the creation."""
+
+    tenant_id: str | None
+    task: str | None = None
+    event: str | None = None
+    state: State | None = None
+    tag: str | None = None
+    queue: str | None = None
+    since: int | None = None
+
+
+class Reads(Protocol):
+    """Questions about runs, steps, tenants, schedules and workers."""
+
+    def run(self, tenant_id: str | None, seq: int, nonce: int) -> Awaitable[RunRecord | None]:
+        """The run, if it is in the scope."""
+        ...
+
+    def runs(self, which: RunFilter, *, before: int | None, count: int) -> Awaitable[list[RunRecord]]:
+        """Runs, newest first; ``before``: only those with a smaller ``seq``."""
+        ...
+
+    def count(self, which: RunFilter) -> Awaitable[dict[State, int]]:
+        """How many runs are in each state."""
+        ...
+
+    def steps(self, seq: int) -> Awaitable[list[StepRecord]]:
+        """The finished steps of a run, in order."""
+        ...
+
+    def attempts(self, seq: int) -> Awaitable[list[AttemptRecord]]:
+        """The attempts of a run that did not end it well, in order."""
+        ...
+
+    def log(self, seq: int) -> Awaitable[list[tuple[int, LogLine]]]:
+        """What the handler logged, each line with its attempt."""
+        ...
+
+    def tenants(self) -> Awaitable[list[TenantRecord]]:
+        """Every tenant added or seen."""
+        ...
+
+    def subscriptions(self) -> Awaitable[list[Subscription]]:
+        """Every task declared by a process that started."""
+        ...
+
+    def schedules(self) -> Awaitable[list[ScheduleRecord]]:
+        """How far schedules have fired."""
+        ...
+
+    def paused(self) -> Awaitable[list[PausedRecord]]:
+        """Paused queues and schedules."""
+        ...
+
+    def workers(self) -> Awaitable[list[WorkerRecord]]:
+        """Registered workers."""
+        ...

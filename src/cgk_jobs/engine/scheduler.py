@@ -1,0 +1,182 @@
+"""Fires what is due: every tick once for each tenant, whichever process looks first, and whatever dies in between.
+
+Each schedule has a row in the ledger for each time zone it runs in. A tick is fired in parts of so many tenants; each part
+and the row that says how far it has come are one transaction, which changes nothing if the row no longer stands where this
+process read it. So a second scheduler, a crash or a clock that steps back neither doubles nor loses a tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+from cgk_jobs import signals
+from cgk_jobs.clock import Clock, from_micros, to_micros
+from cgk_jobs.engine.records import NewEvent, ScheduleRecord
+from cgk_jobs.engine.store import Store
+from cgk_jobs.errors import JobsError
+from cgk_jobs.signals import Signals
+from cgk_jobs.tasks.registry import TaskRegistry
+from cgk_jobs.tasks.schedule import Cron, missed_ticks, spread_offset
+from cgk_jobs.tasks.task import ScheduleSpec, Task
+from cgk_jobs.tenancy.ids import PLATFORM
+from cgk_jobs.wire.json import dumps
+
+__all__ = ["TICK_EVENT", "ActiveTenant", "Scheduler", "TenantList"]
+
+_logger = logging.getLogger("cgk_jobs.engine")
+
+TICK_EVENT = "tick"
+"""The event name of runs that a schedule made."""
+PART = 500
+"""Tenants whose runs of a tick are stored in one transaction."""
+LONGEST_SLEEP = 5.0
+"""Seconds until the clock is looked at again: new tenants, pauses and clock changes are noticed within them."""
+
+
+class ActiveTenant(NamedTuple):
+    """A tenant schedules run for, and its own time zone if it has one."""
+
+    id: str
+    timezone: str | None = None
+
+
+TenantList = Callable[[bool], Awaitable[Sequence[ActiveTenant]]]
+"""The active tenants; with ``True`` also those that only ever sent."""
+
+
+class Scheduler:
+    """Looks at the clock for one application."""
+
+    def __init__(self, store: Store, tasks: TaskRegistry, tenants: TenantList, emitter: Signals, clock: Clock) -> None:
+        self._store = store
+        self._tasks = tasks
+        self._tenants = tenants
+        self._emitter = emitter
+        self._clock = clock
+        # When each schedule is next due in each zone, so that most looks read nothing from the ledger.
+        self._next: dict[tuple[str, str], int] = {}
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look at the clock."""
+        self._loop = asyncio.get_running_loop().create_task(self._run(), name="cgk-jobs-scheduler")
+
+    async def stop(self) -> None:
+        """Stop looking; a tick half fired is taken up by whoever looks next."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            wait = LONGEST_SLEEP
+            try:
+                next_due = await self.fire_due()
+                if next_due is not None:
+                    wait = min(max((next_due - self._clock.micros()) / 1e6, 0.001), LONGEST_SLEEP)
+            except JobsError as error:
+                _logger.error("schedules were not fired: %s", error)
+                wait = 1.0
+            await asyncio.sleep(wait)
+
+    async def register(self) -> None:
+        """Make every schedule known to the ledger, in each zone: those never seen begin now."""
+        for task, spec in self._schedules():
+            for timezone in await self._zones(spec):
+                await self._store.schedule(task.id, timezone, spec.cron.expression)
+
+    async def fire_due(self) -> int | None:
+        """Fire everything that is due; returns the next moment something is (microseconds), or ``None``."""
+        paused = {row.name for row in await self._store.reads.paused() if row.kind == "schedule"}
+        moments: list[int] = []
+        for task, spec in self._schedules():
+            zones = await self._zones(spec)
+            for timezone, tenants in zones.items():
+                key = (task.id, timezone)
+                if self._next.get(key, 0) <= self._clock.micros():
+                    self._next[key] = await self._fire(
+                        task, spec.cron.in_zone(timezone), spec, tenants, task.id in paused
+                    )
+                moments.append(self._next[key])
+        return min(moments, default=None)
+
+    def _schedules(self) -> list[tuple[Task[Any], ScheduleSpec]]:
+        return [(task, task.schedule) for task in self._tasks if task.schedule is not None]
+
+    async def _zones(self, spec: ScheduleSpec) -> dict[str, list[str]]:
+        own = spec.cron.timezone
+        if spec.tenants == "platform":
+            return {own: [PLATFORM]}
+        zones: dict[str, list[str]] = {}
+        for tenant in await self._tenants(spec.tenants == "seen"):
+            if tenant.id not in spec.skip:
+                zones.setdefault(tenant.timezone or own, []).append(tenant.id)
+        for tenants in zones.values():
+            tenants.sort()
+        return zones
+
+    async def _fire(self, task: Task[Any], cron: Cron, spec: ScheduleSpec, tenants: list[str], paused: bool) -> int:
+        while True:
+            row = await self._store.schedule(task.id, cron.timezone, cron.expression)
+            now = self._clock.micros()
+            if row.tick_at is not None:
+                await self._fire_part(task, row, spec, row.tick_at, row.missed, tenants)
+                continue
+            last = from_micros(row.last_at)
+            ticks = [] if paused else missed_ticks(cron, last, from_micros(now), spec.misfire)
+            if not ticks:
+                following = to_micros(cron.next_after(last))
+                if following > now:
+                    return following
+                # Missed and not to be made up for, or paused: the schedule goes on from now.
+                await self._store.fire(row, row._replace(last_at=now), [])
+                continue
+            tick, missed = ticks[0]
+            if not await self._fire_part(task, row, spec, to_micros(tick), missed, tenants):
+                continue
+            for tick, missed in ticks[1:]:
+                row = await self._store.schedule(task.id, cron.timezone, cron.expression)
+                if row.tick_at is not None or row.last_at >= to_micros(tick):
+                    break
+                await self._fire_part(task, row, spec, to_micros(tick), missed, tenants)
+
+    async def _fire_part(
+        self, task: Task[Any], row: ScheduleRecord, spec: ScheduleSpec, tick: int, missed: int, tenants: list[str]
+    ) -> bool:
+        """Store the next part of a tick. False if somebody else was faster."""
+        left = [tenant for tenant in tenants if row.after_tenant is None or tenant > row.after_tenant]
+        part = left[:PART]
+        if len(part) < len(left):
+            after = row._replace(tick_at=tick, missed=missed, after_tenant=part[-1])
+        else:
+            after = row._replace(last_at=tick, tick_at=None, missed=0, after_tenant=None, previous_at=tick)
+        payload = dumps(
+            {"at": tick, "timezone": row.timezone, "previous": row.previous_at, "missed": missed},
+        )
+        events = [
+            NewEvent(
+                tenant, TICK_EVENT, 1, payload, task=task.id, tick_at=tick, expires=task.expires,
+                due_at=None if not spec.spread else tick + self._offset(task.id, tenant, spec),
+            )
+            for tenant in part
+        ]  # fmt: skip
+        stored = await self._store.fire(row, after, events)
+        if stored is None:
+            return False
+        if self._emitter.active:
+            self._emitter.emit(
+                signals.SCHEDULE_FIRED,
+                PLATFORM,
+                schedule=task.id,
+                at=from_micros(tick),
+                runs=len(stored),
+                missed=missed,
+            )
+        return True
+
+    @staticmethod
+    def _offset(schedule: str, tenant: str, spec: ScheduleSpec) -> int:
+        return round(spread_offset(schedule, tenant, spec.spread) * 1e6)

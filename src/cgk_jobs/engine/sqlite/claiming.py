@@ -1,0 +1,225 @@
+"""Settling attempts and claiming runs: the two halves of what a worker exchanges with the ledger."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from cgk_jobs.clock import Clock
+from cgk_jobs.engine.budgets import draws_of
+from cgk_jobs.engine.records import Appetite, Claim, Exchange, Settlement
+from cgk_jobs.engine.sqlite.configuration import Configuration, unknown_task_hold
+from cgk_jobs.engine.sqlite.database import QUERIES
+from cgk_jobs.engine.sqlite.fairness import FairOrder
+from cgk_jobs.engine.sqlite.limits import LimitBook
+from cgk_jobs.engine.states import FINAL
+
+__all__ = ["Desk"]
+
+_PROMOTED_AT_ONCE = 500
+_LOOKED_AT = 4
+"""Times the wanted number of runs a claim looks at: what it parks on the way must not hold the transaction open."""
+
+
+class Desk:
+    """Where attempts begin and end."""
+
+    def __init__(
+        self, db: sqlite3.Connection, clock: Clock, configuration: Configuration, order: FairOrder, limits: LimitBook
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._configuration = configuration
+        self._order = order
+        self._limits = limits
+        self._next_due: int | None = None
+        self._next_due_known = False
+        self.finished: list[int] = []
+        """Runs that ended for good since the owner last emptied it."""
+
+    def others_wrote(self) -> None:
+        """Another process may have given runs a moment."""
+        self._next_due_known = False
+
+    def forget(self) -> None:
+        """The transaction was rolled back."""
+        self._next_due_known = False
+        self.finished.clear()
+
+    def due_at(self, moment: int | None) -> None:
+        """A run was given this moment."""
+        if moment is not None and self._next_due_known and (self._next_due is None or moment < self._next_due):
+            self._next_due = moment
+
+    def exchange(self, worker: int, settlements: Sequence[Settlement], appetite: Appetite | None) -> Exchange:
+        """Write how attempts ended, make ready what is due, and hand out new claims, all in the caller's transaction."""
+        stale = self.settle(settlements) if settlements else []
+        next_due = self.promote()
+        claims: list[Claim] = []
+        more = False
+        if appetite is not None and appetite.count > 0:
+            claims, more = self._claim(worker, appetite)
+        return Exchange(claims, stale, next_due, more)
+
+    # -- settling ----------------------------------------------------------------------------------------------------
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[Claim]:
+        """Write how attempts ended; answers those that no longer held their run, of which nothing was written."""
+        now = self._clock.micros()
+        plain = [
+            (item.result, now, item.claim.seq, item.claim.token)
+            for item in settlements
+            if item.state == "completed" and not item.log and item.claim.slots is None
+        ]
+        stale: list[Claim] = []
+        if len(plain) == len(settlements):
+            changed = self._db.executemany(QUERIES["complete_attempt"], plain).rowcount
+            if changed != len(plain):
+                # Rare, and the statement does not say which: whoever still has this claim's token was not stale.
+                stale = [item.claim for item in settlements if not self._was_completed(item.claim)]
+            lost = {claim.seq for claim in stale}
+            self.finished += [item.claim.seq for item in settlements if item.claim.seq not in lost]
+            return stale
+        for item in settlements:
+            if not self._settle_one(item, now):
+                stale.append(item.claim)
+        return stale
+
+    def _was_completed(self, claim: Claim) -> bool:
+        return self._db.execute(QUERIES["was_completed"], (claim.seq, claim.token)).fetchone() is not None
+
+    def _settle_one(self, item: Settlement, now: int) -> bool:
+        claim = item.claim
+        final = item.state in FINAL
+        vstart, jumped = claim.vstart, claim.jumped
+        if item.state == "queued" and item.held_by is None:
+            vstart, jumped = self._order.place(claim.queue, claim.tenant_id, claim.lane)
+        changed = self._db.execute(
+            QUERIES["settle_attempt"],
+            (item.state, item.attempt, item.result, item.error, item.due_at, item.held_by, vstart, jumped,
+             now if final else None, item.kept_slots, claim.expires_at if item.state == "queued" else None, claim.seq, claim.token),
+        ).rowcount  # fmt: skip
+        if not changed:
+            return False
+        if item.outcome:
+            self._db.execute(
+                QUERIES["insert_attempt"],
+                (claim.seq, claim.token, claim.tenant_id, claim.attempt, item.outcome, item.error, now),
+            )
+        if item.log:
+            self.append_log(claim, item.log)
+        if claim.slots is not None:
+            kept = json.loads(item.kept_slots) if item.kept_slots else ()
+            self._limits.free([key for key in json.loads(claim.slots) if key not in kept])
+        self.due_at(item.due_at)
+        if final:
+            self.finished.append(claim.seq)
+        return True
+
+    def append_log(self, claim: Claim, lines: Sequence[tuple[int, str, str]]) -> None:
+        """Keep lines a handler logged; the caller has checked the claim in this transaction."""
+        (last,) = self._db.execute(QUERIES["last_log_line"], (claim.seq,)).fetchone()
+        self._db.executemany(
+            QUERIES["insert_log"],
+            [(claim.seq, last + number, claim.tenant_id, claim.attempt, *line) for number, line in enumerate(lines, 1)],
+        )
+
+    # -- claiming ----------------------------------------------------------------------------------------------------
+
+    def promote(self) -> int | None:
+        """Make ready what is due; returns the next moment something is."""
+        now = self._clock.micros()
+        if not self._next_due_known or (self._next_due is not None and self._next_due <= now):
+            due = self._db.execute(QUERIES["due_runs"], (now, _PROMOTED_AT_ONCE)).fetchall()
+            known = self._configuration.tasks
+            for seq, tenant_id, task, queue, lane in due:
+                self.make_ready(seq, tenant_id, known[task].queue if task in known else queue, lane)
+            self._limits.wake(now)
+            moments = (self._db.execute(QUERIES["next_due"]).fetchone()[0], self._limits.next_wake())
+            self._next_due = min((moment for moment in moments if moment is not None), default=None)
+            self._next_due_known = True
+        return self._next_due
+
+    def make_ready(self, seq: int, tenant_id: str, queue: str, lane: int) -> None:
+        """Give a run its place in the fair order, or park it if its tenant is paused."""
+        vstart, jumped = self._order.place(queue, tenant_id, lane)
+        self._db.execute(QUERIES["make_ready"], (queue, vstart, jumped, self._configuration.hold_of(tenant_id), seq))
+
+    def _claim(self, worker: int, appetite: Appetite) -> tuple[list[Claim], bool]:
+        claims: list[Claim] = []
+        now = self._clock.micros()
+        for queue in appetite.queues:
+            if queue in self._configuration.paused_queues:
+                continue
+            looked_at = 0
+            while len(claims) < appetite.count:
+                wanted = appetite.count - len(claims)
+                rows = self._db.execute(QUERIES["ready_runs"], (queue, wanted)).fetchall()
+                claims += self._take(worker, queue, rows, appetite, now)
+                looked_at += len(rows)
+                if len(rows) < wanted:
+                    break
+                if looked_at >= _LOOKED_AT * appetite.count:
+                    return claims, True
+            if len(claims) >= appetite.count:
+                return claims, True
+        return claims, False
+
+    def _take(
+        self, worker: int, queue: str, rows: list[tuple[object, ...]], appetite: Appetite, now: int
+    ) -> list[Claim]:
+        found: list[Claim] = []
+        tasks, tenants, owed = appetite.tasks, self._configuration.tenants, self._order.owed
+        for row in rows:
+            claim = Claim(*row)  # type: ignore[arg-type]
+            if claim.expires_at is not None and claim.expires_at <= now:
+                self.expire(claim.seq)
+                continue
+            debt = owed(queue, claim.tenant_id, claim.lane, claim.jumped)
+            if debt > 0:
+                self._db.execute(QUERIES["move_back"], (claim.vstart + debt, claim.jumped + debt, claim.seq))
+                continue
+            budgets = tasks.get(claim.task, _UNKNOWN)
+            if budgets is _UNKNOWN:
+                self._db.execute(QUERIES["park_run"], (unknown_task_hold(claim.task), claim.seq))
+                continue
+            tenant = tenants.get(claim.tenant_id)
+            if budgets is not None or (tenant is not None and (tenant.concurrency or tenant.rate)):
+                admitted = self._admit(claim, budgets, now)
+                if admitted is None:
+                    continue
+                claim = admitted
+            found.append(claim)
+        if found:
+            self._order.advance(queue, found[-1].vstart)
+            seqs = "[" + ",".join([str(claim.seq) for claim in found]) + "]"
+            self._db.execute(QUERIES["take_runs"], (worker, now, seqs))
+        return found
+
+    def _admit(self, claim: Claim, budgets: object, now: int) -> Claim | None:
+        tenant = self._configuration.tenants.get(claim.tenant_id)
+        draws = draws_of(claim, budgets, tenant)  # type: ignore[arg-type]
+        held: list[str] = []
+        if claim.slots is not None:
+            held = json.loads(claim.slots)
+            draws = [draw for draw in draws if draw.key not in held]
+        blocked = self._limits.admit(draws, now)
+        if blocked is not None:
+            self._db.execute(QUERIES["park_run"], (blocked, claim.seq))
+            self._next_due_known = False
+            return None
+        keys = held + [draw.key for draw in draws if not draw.micros]
+        if keys == held:
+            return claim
+        slots = json.dumps(keys)
+        self._db.execute(QUERIES["hold_slots"], (slots, claim.seq))
+        return claim._replace(slots=slots)
+
+    def expire(self, seq: int) -> None:
+        """End a run that was not started in time."""
+        if self._db.execute(QUERIES["expire_run"], (self._clock.micros(), seq)).rowcount:
+            self.finished.append(seq)
+
+
+_UNKNOWN = object()

@@ -1,0 +1,93 @@
+"""What a process keeps in memory of the ledger's settings: subscriptions, tenants, pauses, where workers are woken."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from cgk_jobs.engine.records import PausedRecord, Subscription, TenantRecord
+from cgk_jobs.engine.sqlite.database import QUERIES
+
+__all__ = ["Configuration", "paused_tenant_hold", "unknown_task_hold"]
+
+
+def unknown_task_hold(task: str) -> str:
+    """Why a run is parked whose task no worker at hand knows."""
+    return f"unknown-task:{task}"
+
+
+def paused_tenant_hold(tenant_id: str) -> str:
+    """Why a run of a paused tenant is parked."""
+    return f"paused-tenant:{tenant_id}"
+
+
+class Configuration:
+    """Settings as of one version number; read anew when another process has raised it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._version = -1
+        self.tasks: dict[str, Subscription] = {}
+        self.listeners: dict[str, list[Subscription]] = {}
+        self.tenants: dict[str, TenantRecord] = {}
+        self.paused_queues: set[str] = set()
+        self.doorbells: list[str] = []
+
+    def refresh(self) -> None:
+        """Read anew what has changed since the last time."""
+        (version,) = self._db.execute(QUERIES["configuration_version"]).fetchone()
+        if version != self._version:
+            self._read()
+            self._version = version
+
+    def forget(self) -> None:
+        """Read everything at the next refresh."""
+        self._version = -1
+
+    def changed(self) -> None:
+        """Tell every process, this one included, that settings were written."""
+        self._db.execute(QUERIES["change_configuration"])
+        self.refresh()
+
+    def _read(self) -> None:
+        rows = [Subscription(*row) for row in self._db.execute(QUERIES["list_subscriptions"])]
+        self.tasks = {row.task: row for row in rows}
+        self.listeners = {}
+        for row in rows:
+            if row.event:
+                self.listeners.setdefault(row.event, []).append(row)
+        # Only tenants that are more than seen: there may be very many, and most have no settings.
+        self.tenants = {row[0]: _tenant(row) for row in self._db.execute(QUERIES["list_tenants"])}
+        paused = [PausedRecord(*row) for row in self._db.execute(QUERIES["list_paused"])]
+        self.paused_queues = {row.name for row in paused if row.kind == "queue"}
+        self.doorbells = [row[4] for row in self._db.execute(QUERIES["list_workers"]) if row[4]]
+
+    def see(self, tenant_id: str, now: int) -> None:
+        """Remember a tenant at its first send."""
+        if tenant_id not in self.tenants:
+            self._db.execute(QUERIES["see_tenant"], (tenant_id, now))
+            self.tenants[tenant_id] = TenantRecord(tenant_id, added=False, created_at=now)
+
+    def put_tenant(self, tenant: TenantRecord) -> None:
+        """Write a tenant's settings."""
+        self._db.execute(QUERIES["put_tenant"], (*tenant,))
+        self.changed()
+
+    def tenant(self, tenant_id: str) -> TenantRecord | None:
+        """A tenant's settings, or ``None`` for one never seen."""
+        row = self._db.execute(QUERIES["find_tenant"], (tenant_id,)).fetchone()
+        return _tenant(row) if row else None
+
+    def hold_of(self, tenant_id: str) -> str | None:
+        """Why this tenant's runs don't become ready, or ``None``."""
+        tenant = self.tenants.get(tenant_id)
+        return paused_tenant_hold(tenant_id) if tenant is not None and tenant.paused else None
+
+    def weight_of(self, tenant_id: str) -> float:
+        """A tenant's share against the others."""
+        tenant = self.tenants.get(tenant_id)
+        return 1.0 if tenant is None else tenant.weight
+
+
+def _tenant(row: tuple[object, ...]) -> TenantRecord:
+    record = TenantRecord(*row)  # type: ignore[arg-type]
+    return record._replace(added=bool(record.added), paused=bool(record.paused))

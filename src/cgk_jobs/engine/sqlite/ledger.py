@@ -1,0 +1,263 @@
+"""The verbs of the ledger on SQLite. Each runs inside a transaction that ``commits.py`` opened."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from cgk_jobs.clock import Clock
+from cgk_jobs.engine.records import (
+    Claim,
+    LogLine,
+    NewEvent,
+    ScheduleRecord,
+    Stored,
+    Subscription,
+    TenantRecord,
+    WorkerRecord,
+)
+from cgk_jobs.engine.sqlite.claiming import Desk
+from cgk_jobs.engine.sqlite.configuration import Configuration, paused_tenant_hold, unknown_task_hold
+from cgk_jobs.engine.sqlite.database import QUERIES
+from cgk_jobs.engine.sqlite.fairness import FairOrder
+from cgk_jobs.engine.sqlite.limits import LimitBook
+from cgk_jobs.engine.sqlite.sending import Inbox
+from cgk_jobs.wire.ids import COUNTER_BITS
+
+__all__ = ["SqliteLedger"]
+
+_ALL = -1
+"""``LIMIT -1`` means no limit."""
+
+
+class SqliteLedger:
+    """One connection and what is remembered beside it. Not thread-safe: its owner serialises the verbs."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        self.db = connection
+        self._clock = clock
+        self._data_version = -1
+        self.configuration = Configuration(connection)
+        self.order = FairOrder(connection, self.configuration)
+        self.limits = LimitBook(connection, self.order, self.configuration)
+        self.inbox = Inbox(connection, clock, self.configuration, self.order)
+        self.desk = Desk(connection, clock, self.configuration, self.order, self.limits)
+        self._pruned_up_to = 0
+
+    def begin(self) -> None:
+        """Notice what another connection may have changed; called as each transaction begins."""
+        (version,) = self.db.execute("PRAGMA data_version").fetchone()
+        if version != self._data_version:
+            self._data_version = version
+            self.configuration.refresh()
+            self.order.others_wrote()
+            self.inbox.others_wrote()
+            self.desk.others_wrote()
+        else:
+            self.order.nobody_wrote()
+
+    def finish(self) -> None:
+        """Write what has gathered; called before each commit."""
+        self.inbox.write()
+        self.desk.due_at(self.inbox.first_due)
+
+    def forget(self) -> None:
+        """A transaction was rolled back: what is remembered is ahead of the file."""
+        self._data_version = -1
+        self.configuration.forget()
+        self.order.forget()
+        self.inbox.forget()
+        self.desk.forget()
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
+        """Store events with a run for each task that listens."""
+        return self.inbox.insert(events)
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """Make tasks known to every process that sends, and free the runs that waited for somebody to know them."""
+        news = [row for row in subscriptions if self.configuration.tasks.get(row.task) != row]
+        if news:
+            self.db.executemany(QUERIES["put_subscription"], news)
+            self.configuration.changed()
+        for row in subscriptions:
+            self.release(unknown_task_hold(row.task))
+
+    def release(self, hold: str) -> int:
+        """Make ready what was parked for this reason, in its old order; returns how many."""
+        rows = self.db.execute(QUERIES["held_runs"], (hold, _ALL)).fetchall()
+        for seq, tenant_id, queue, lane, _, _ in rows:
+            self.desk.make_ready(seq, tenant_id, queue, lane)
+        self.inbox.made_ready += len(rows)
+        return len(rows)
+
+    # -- what an attempt writes --------------------------------------------------------------------------------------
+
+    def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
+        """Journal a finished step. False: the attempt no longer holds its run."""
+        values = {
+            "seq": claim.seq,
+            "name": name,
+            "result": result,
+            "now": self._clock.micros(),
+            "token": claim.token,
+        }
+        return self.db.execute(QUERIES["record_step"], values).rowcount == 1
+
+    def steps(self, seq: int) -> dict[str, str | None]:
+        """The journal of a run: JSON results by step name."""
+        return {row[0]: row[1] for row in self.db.execute(QUERIES["list_steps"], (seq,))}
+
+    def write_progress(self, claim: Claim, progress: str) -> bool:
+        """Keep how far an attempt is (JSON). False: it no longer holds its run."""
+        return self.db.execute(QUERIES["write_progress"], (progress, claim.seq, claim.token)).rowcount == 1
+
+    def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> bool:
+        """Keep lines a handler logged. False: the attempt no longer holds its run."""
+        if self.db.execute(QUERIES["holds_run"], (claim.seq, claim.token)).fetchone() is None:
+            return False
+        self.desk.append_log(claim, lines)
+        return True
+
+    # -- runs --------------------------------------------------------------------------------------------------------
+
+    def cancel(self, seqs: Sequence[int]) -> int:
+        """Cancel runs that wait, and ask the workers of those that run to; returns how many there were of either."""
+        self.inbox.write()
+        count = 0
+        for seq in seqs:
+            row = self.db.execute(QUERIES["cancel_waiting"], (self._clock.micros(), seq)).fetchone()
+            if row is None:
+                count += self.db.execute(QUERIES["ask_cancel"], (seq,)).rowcount
+                continue
+            count += 1
+            self.desk.finished.append(seq)
+            if row[0] is not None:
+                self.db.execute(QUERIES["clear_slots"], (seq,))
+                self.limits.free(json.loads(row[0]))
+        return count
+
+    def retry(self, seq: int, tenant_id: str, queue: str, lane: int) -> bool:
+        """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly."""
+        vstart, jumped = self.order.place(queue, tenant_id, lane)
+        values = (vstart, jumped, self.configuration.hold_of(tenant_id), seq)
+        done = self.db.execute(QUERIES["retry_run"], values).rowcount == 1
+        self.inbox.made_ready += done
+        return done
+
+    def replay(self, event: NewEvent, original: int, from_step: str | None) -> Stored:
+        """A new run of the same payload, with the journal of ``original`` before ``from_step``."""
+        (stored,) = self.inbox.insert([event])
+        self.inbox.write()
+        if from_step is not None:
+            values = {"to": stored.run_seqs[0], "from": original, "step": from_step}
+            self.db.execute(QUERIES["copy_steps"], values)
+        return stored
+
+    # -- workers -----------------------------------------------------------------------------------------------------
+
+    def add_worker(self, worker: WorkerRecord) -> int:
+        """Register a worker (its ``id`` is ignored); the number marks the runs it holds and is never given again."""
+        number = self.db.execute(QUERIES["add_worker"], worker[1:]).lastrowid or 0
+        self.configuration.changed()
+        return number
+
+    def beat(self, worker: int) -> bool:
+        """Note that a worker is alive. False: it was given up, and its runs went to others."""
+        return self.db.execute(QUERIES["beat_worker"], (self._clock.micros(), worker)).rowcount == 1
+
+    def rescue(self, worker: int, *, spend_attempt: bool) -> int:
+        """Take a worker's runs back and forget it; returns how many runs. A crash spends their attempt, a drain doesn't."""
+        now = self._clock.micros()
+        rows = self.db.execute(QUERIES["busy_runs"], (worker,)).fetchall()
+        error = "the worker process ended during the attempt" if spend_attempt else None
+        for seq, tenant_id, _, claim, attempt, slots, cancel_asked in rows:
+            state, due_at, finished_at = ("cancelled", None, now) if cancel_asked else ("retrying", now, None)
+            self.db.execute(QUERIES["rescue_run"], (attempt + spend_attempt, error, state, due_at, finished_at, seq))
+            if spend_attempt:
+                self.db.execute(QUERIES["insert_attempt"], (seq, claim, tenant_id, attempt, "crashed", error, now))
+            if slots is not None:
+                self.limits.free(json.loads(slots))
+            if cancel_asked:
+                self.desk.finished.append(seq)
+            self.desk.due_at(due_at)
+        if self.db.execute(QUERIES["remove_worker"], (worker,)).rowcount:
+            self.configuration.changed()
+        self.inbox.made_ready += len(rows)
+        return len(rows)
+
+    def cancels_asked(self, worker: int) -> list[int]:
+        """The runs of ``worker`` somebody asked to cancel."""
+        return [row[0] for row in self.db.execute(QUERIES["cancels_asked"], (worker,))]
+
+    # -- tenants, queues, schedules ----------------------------------------------------------------------------------
+
+    def put_tenant(self, tenant: TenantRecord) -> None:
+        """Write a tenant's settings; a pause parks its ready runs, its end frees them."""
+        self.inbox.write()
+        before = self.configuration.tenant(tenant.id)
+        self.configuration.put_tenant(tenant)
+        hold = paused_tenant_hold(tenant.id)
+        if tenant.paused:
+            self.db.execute(QUERIES["park_tenant"], (hold, tenant.id))
+        elif before is not None and before.paused:
+            self.release(hold)
+
+    def pause(self, kind: str, name: str) -> None:
+        """Pause a queue or a schedule."""
+        self.db.execute(QUERIES["put_paused"], (kind, name, self._clock.micros()))
+        self.configuration.changed()
+
+    def resume(self, kind: str, name: str) -> None:
+        """End a pause."""
+        self.db.execute(QUERIES["remove_paused"], (kind, name))
+        self.configuration.changed()
+        self.inbox.made_ready += 1
+
+    def schedule(self, schedule_id: str, timezone: str, expression: str) -> ScheduleRecord:
+        """How far a schedule has fired in a zone. One never seen begins now, and so does one whose expression changed."""
+        now = self._clock.micros()
+        row = self.db.execute(QUERIES["find_schedule"], (schedule_id, timezone)).fetchone()
+        if row is None:
+            record = ScheduleRecord(schedule_id, timezone, expression, now)
+        else:
+            record = ScheduleRecord(*row)
+            if record.expression == expression:
+                return record
+            record = record._replace(expression=expression, last_at=max(record.last_at, now), tick_at=None)
+        self.db.execute(QUERIES["put_schedule"], (*record,))
+        return record
+
+    def fire(self, before: ScheduleRecord, after: ScheduleRecord, events: Sequence[NewEvent]) -> list[Stored] | None:
+        """Store a part of a tick's runs and move the schedule on, if it stands where the caller saw it; else ``None``."""
+        row = self.db.execute(QUERIES["find_schedule"], (before.id, before.timezone)).fetchone()
+        if row is None or ScheduleRecord(*row) != before:
+            return None
+        stored = self.inbox.insert(events)
+        self.db.execute(QUERIES["put_schedule"], (*after,))
+        return stored
+
+    # -- upkeep ------------------------------------------------------------------------------------------------------
+
+    def expire(self) -> int:
+        """End runs that were not started in time; returns how many."""
+        rows = self.db.execute(QUERIES["expired_runs"], (self._clock.micros(),)).fetchall()
+        for (seq,) in rows:
+            self.desk.expire(seq)
+        self.limits.sweep()
+        return len(rows)
+
+    def prune(self, before: int, count: int) -> int:
+        """Delete up to ``count`` runs that finished before a moment, and keys past their time; returns how many runs."""
+        last = (before // 1000) << COUNTER_BITS
+        rows = self.db.execute(QUERIES["finished_runs"], (self._pruned_up_to, last, before, count)).fetchall()
+        # Old runs that still wait stay behind the mark: they are not looked at again until the process starts anew.
+        self._pruned_up_to = rows[-1][0] if len(rows) == count else 0
+        seqs = json.dumps([seq for (seq,) in rows])
+        for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_runs"):
+            self.db.execute(QUERIES[name], (seqs,))
+        self.db.execute(QUERIES["prune_keys"], (self._clock.micros(),))
+        self.db.execute(QUERIES["prune_unrouted"], (last,))
+        return len(rows)

@@ -1,0 +1,1 @@
+UPDATE workers SET beat_at = ? WHERE id = ?

@@ -1,0 +1,1 @@
+UPDATE configuration SET version = version + 1

@@ -1,0 +1,1 @@
+UPDATE runs SET slots = NULL WHERE seq = ?

@@ -1,0 +1,1 @@
+UPDATE limits SET starts = starts + 1 WHERE key = ?

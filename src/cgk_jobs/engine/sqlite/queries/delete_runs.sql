@@ -1,0 +1,1 @@
+DELETE FROM runs WHERE seq IN (SELECT value FROM json_each(?))

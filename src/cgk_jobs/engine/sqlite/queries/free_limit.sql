@@ -1,0 +1,1 @@
+UPDATE limits SET used = max(used - 1, 0) WHERE key = ? RETURNING capacity - used, parked

@@ -1,0 +1,1 @@
+INSERT INTO run_logs (run_seq, line, tenant_id, attempt, at, level, message) VALUES (?, ?, ?, ?, ?, ?, ?)

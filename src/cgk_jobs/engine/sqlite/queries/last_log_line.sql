@@ -1,0 +1,1 @@
+SELECT ifnull(max(line), 0) FROM run_logs WHERE run_seq = ?

@@ -1,0 +1,1 @@
+SELECT kind, name, paused_at FROM paused ORDER BY kind, name

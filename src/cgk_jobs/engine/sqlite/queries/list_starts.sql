@@ -1,0 +1,1 @@
+SELECT at FROM rate_starts WHERE key = ? ORDER BY at DESC LIMIT ?

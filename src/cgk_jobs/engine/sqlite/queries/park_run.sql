@@ -1,0 +1,1 @@
+UPDATE runs SET held_by = ? WHERE seq = ?

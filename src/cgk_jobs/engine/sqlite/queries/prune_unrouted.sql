@@ -1,0 +1,1 @@
+DELETE FROM unrouted_events WHERE seq < ?

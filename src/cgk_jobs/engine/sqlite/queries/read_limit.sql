@@ -1,0 +1,1 @@
+SELECT capacity, used, starts FROM limits WHERE key = ?

@@ -1,0 +1,1 @@
+SELECT at FROM rate_starts WHERE key = ? AND place = ?

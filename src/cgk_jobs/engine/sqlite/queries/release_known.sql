@@ -1,1 +1,0 @@
-UPDATE runs SET held_by = NULL WHERE held_by = ?

@@ -1,0 +1,1 @@
+DELETE FROM paused WHERE kind = ? AND name = ?

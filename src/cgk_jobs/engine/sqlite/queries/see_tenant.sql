@@ -1,0 +1,1 @@
+INSERT INTO tenants (id, added, created_at) VALUES (?, 0, ?) ON CONFLICT DO NOTHING

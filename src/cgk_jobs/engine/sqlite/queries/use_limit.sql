@@ -1,0 +1,1 @@
+UPDATE limits SET used = used + 1 WHERE key = ?

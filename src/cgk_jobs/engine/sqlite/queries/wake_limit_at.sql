@@ -1,0 +1,1 @@
+UPDATE limits SET wake_at = ? WHERE key = ?

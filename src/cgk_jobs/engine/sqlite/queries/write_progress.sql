@@ -1,0 +1,1 @@
+UPDATE runs SET progress = ? WHERE seq = ? AND claim = ? AND state = 'running'

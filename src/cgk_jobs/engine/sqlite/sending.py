@@ -1,0 +1,144 @@
+"""Storing events and the runs they make."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from cgk_jobs.clock import Clock
+from cgk_jobs.engine.records import NewEvent, Stored, Subscription
+from cgk_jobs.engine.sqlite.configuration import Configuration
+from cgk_jobs.engine.sqlite.database import QUERIES
+from cgk_jobs.engine.sqlite.fairness import FairOrder
+from cgk_jobs.errors import DuplicateKey, InvalidTask
+from cgk_jobs.wire.ids import COUNTER_BITS, Nonces
+
+__all__ = ["Inbox"]
+
+_Row = tuple[object, ...]
+
+
+class Inbox:
+    """Takes events in. Rows gather until :meth:`write`, so that all sends of a transaction are one statement."""
+
+    def __init__(self, db: sqlite3.Connection, clock: Clock, configuration: Configuration, order: FairOrder) -> None:
+        self._db = db
+        self._clock = clock
+        self._configuration = configuration
+        self._order = order
+        self._nonces = Nonces()
+        self._rows: list[_Row] = []
+        self._last_seq = 0
+        self.made_ready = 0
+        """Runs made ready since the owner last set it to 0."""
+        self.first_due: int | None = None
+        """The earliest moment given to a run since the owner last set it to ``None``."""
+
+    def others_wrote(self) -> None:
+        """Another process may have used up sequence numbers."""
+        rows = [self._db.execute(QUERIES[name]).fetchone()[0] for name in ("last_run", "last_unrouted")]
+        self._last_seq = max(self._last_seq, *(row or 0 for row in rows))
+
+    def forget(self) -> None:
+        """The transaction was rolled back."""
+        self._rows.clear()
+
+    def next_seq(self) -> int:
+        """A sequence number nobody has; later ones are larger, whatever the clock does."""
+        self._last_seq = max(self._last_seq + 1, (self._clock.micros() // 1000) << COUNTER_BITS)
+        return self._last_seq
+
+    def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
+        """Store events with a run for each task that listens.
+
+        Raises ``DuplicateKey`` for one key with two payloads, ``InvalidTask`` for a task nobody has declared.
+        """
+        now = self._clock.micros()
+        return [self._insert(event, now) for event in events]
+
+    def _insert(self, event: NewEvent, now: int) -> Stored:
+        if event.key is not None:
+            known = self._known(event, now)
+            if known is not None:
+                return known
+        if event.tick_at is not None:
+            # The unique index would refuse it too; asked first, a repeated tick costs no failed statement.
+            self.write()
+            row = self._db.execute(QUERIES["find_tick"], (event.tenant_id, event.task, event.tick_at)).fetchone()
+            if row is not None:
+                return Stored(row[2], row[1], (row[0],), duplicate=True)
+        nonce = self._nonces.draw()
+        event_seq = self.next_seq()
+        self._configuration.see(event.tenant_id, now)
+        targets = self._targets(event)
+        seqs = tuple([self._add_run(event, target, event_seq, nonce, now) for target in targets])
+        if not targets:
+            self._db.execute(
+                QUERIES["insert_unrouted"],
+                (event_seq, nonce, event.tenant_id, event.name, event.version, event.payload, now),
+            )
+        if event.tags:
+            tags = [(event.tenant_id, tag, seq) for seq in seqs for tag in event.tags.split(",")]
+            self._db.executemany(QUERIES["insert_tag"], tags)
+        if event.key is not None:
+            self._db.execute(
+                QUERIES["insert_key"],
+                (event.tenant_id, event.task or event.name, event.key, event.payload, event_seq, nonce,
+                 json.dumps(seqs), event.key_until),
+            )  # fmt: skip
+        return Stored(event_seq, nonce, seqs)
+
+    def _targets(self, event: NewEvent) -> Iterable[Subscription]:
+        if event.task is None:
+            return self._configuration.listeners.get(event.name, ())
+        target = self._configuration.tasks.get(event.task)
+        if target is None:
+            raise InvalidTask(f"no process has declared a task {event.task!r}: start the application that has it once")
+        return (target,)
+
+    def _known(self, event: NewEvent, now: int) -> Stored | None:
+        row = self._db.execute(
+            QUERIES["find_key"], (event.tenant_id, event.task or event.name, event.key, now)
+        ).fetchone()
+        if row is None:
+            return None
+        payload, event_seq, nonce, seqs = row
+        if payload != event.payload:
+            raise DuplicateKey(
+                f"key {event.key!r} of {event.name} was used with another payload: "
+                "a key names one event; choose another key"
+            )
+        return Stored(event_seq, nonce, tuple(json.loads(seqs)), duplicate=True)
+
+    def _add_run(self, event: NewEvent, target: Subscription, event_seq: int, nonce: int, now: int) -> int:
+        self._last_seq += 1
+        seq = self._last_seq
+        tenant_id, due_at = event.tenant_id, event.due_at
+        lane = target.lane if event.priority is None else event.priority
+        expires = target.expires if event.expires is None else event.expires
+        held_by = None
+        if due_at is None or due_at <= now:
+            state, due_at = "queued", None
+            vstart, jumped = self._order.place(target.queue, tenant_id, lane)
+            held_by = self._configuration.hold_of(tenant_id)
+            self.made_ready += 1
+        else:
+            state, vstart, jumped = "scheduled", 0.0, 0.0
+            if self.first_due is None or due_at < self.first_due:
+                self.first_due = due_at
+        tags = target.tags if not event.tags else f"{target.tags},{event.tags}" if target.tags else event.tags
+        self._rows.append(
+            (
+                seq, nonce, tenant_id, target.task, target.queue, state, target.rank, lane, vstart, jumped, due_at,
+                None if expires is None else (due_at or now) + round(expires * 1e6), held_by, event_seq, event.name,
+                event.version, event.payload, tags, event.tick_at, event.replay_of, now,
+            )
+        )  # fmt: skip
+        return seq
+
+    def write(self) -> None:
+        """Write the rows that gathered."""
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._db.executemany(QUERIES["insert_run"], rows)

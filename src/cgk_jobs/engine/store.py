@@ -1,0 +1,176 @@
+"""The boundary of the ledger: what a database must be able to do for the queue, in the queue's own verbs.
+
+Each verb is one transaction, or a part of one it shares with others. Every write of an attempt carries its claim, and says
+whether it landed: an attempt that lost its run writes nothing any more. The read side is apart, in ``reads.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from cgk_jobs.engine.reads import Reads
+from cgk_jobs.engine.records import (
+    Appetite,
+    Claim,
+    Exchange,
+    LogLine,
+    NewEvent,
+    ScheduleRecord,
+    Settlement,
+    Stored,
+    Subscription,
+    TenantRecord,
+)
+
+__all__ = ["Hints", "Store", "WorkerSeat"]
+
+
+class Hints(Protocol):
+    """What a store tells a listener in the same process. Only hints: polling finds everything without them."""
+
+    def ready(self) -> bool:
+        """Runs may be ready, or due earlier than thought. True: the listener has room for some."""
+        ...
+
+    def finished(self, seqs: Sequence[int]) -> None:
+        """These runs ended for good."""
+        ...
+
+
+class WorkerSeat(Protocol):
+    """A worker's registration, proof of life and doorbell. Alive as long as its process, whatever that process does."""
+
+    @property
+    def id(self) -> int:
+        """The number that marks the runs this worker holds."""
+        ...
+
+    def listen(self, ring: Callable[[], None]) -> None:
+        """Call ``ring`` on the running loop whenever another process has work for this worker."""
+        ...
+
+    async def leave(self) -> None:
+        """Give the seat up. Runs still held are put back without spending an attempt."""
+        ...
+
+
+class Store(Protocol):
+    """The ledger as engine and client use it. Raises ``ProviderUnavailable`` where the database can't be reached."""
+
+    @property
+    def reads(self) -> Reads:
+        """The read side."""
+        ...
+
+    # sending
+
+    def insert(self, events: Sequence[NewEvent]) -> Awaitable[list[Stored]]:
+        """Store events, each with a run for every task that listens, all or none."""
+        ...
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> Awaitable[None]:
+        """Make tasks known to every process that sends; runs that waited for one of them become ready."""
+        ...
+
+    # attempts
+
+    def exchange(
+        self, worker: int, settlements: Sequence[Settlement], appetite: Appetite | None
+    ) -> Awaitable[Exchange]:
+        """Write how attempts ended, make ready what is due, hand out claims in fair order: one transaction."""
+        ...
+
+    def record_step(self, claim: Claim, name: str, result: str | None) -> Awaitable[bool]:
+        """Journal a finished step (JSON). False: the attempt lost its run."""
+        ...
+
+    def steps(self, claim: Claim) -> Awaitable[dict[str, str | None]]:
+        """The journal of the claim's run."""
+        ...
+
+    def write_progress(self, claim: Claim, progress: str) -> Awaitable[bool]:
+        """Keep how far the attempt is (JSON). False: the attempt lost its run."""
+        ...
+
+    def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> Awaitable[bool]:
+        """Keep lines the handler logged. False: the attempt lost its run."""
+        ...
+
+    # runs
+
+    def cancel(self, seqs: Sequence[int]) -> Awaitable[int]:
+        """Cancel waiting runs at once and ask the workers of running ones to; returns how many there were of either."""
+        ...
+
+    def retry(self, seq: int, tenant_id: str, queue: str, lane: int) -> Awaitable[bool]:
+        """Start a run that failed, was cancelled or expired again from attempt 1, its journal kept."""
+        ...
+
+    def replay(self, event: NewEvent, original: int, from_step: str | None) -> Awaitable[Stored]:
+        """A new run of the same payload, with the journal of ``original`` before ``from_step``."""
+        ...
+
+    # workers
+
+    async def take_seat(self, queues: Sequence[str], concurrency: int, lease: float) -> WorkerSeat:
+        """Register a worker of this process."""
+        ...
+
+    def beat(self, worker: int) -> Awaitable[bool]:
+        """Note that a worker is alive. False: it was given up, and its runs went to others."""
+        ...
+
+    async def rescue(self, lease: float) -> int:
+        """Take back the runs of dead workers; returns how many runs. ``lease``: seconds a stopped one is waited for."""
+        ...
+
+    def cancels_asked(self, worker: int) -> Awaitable[list[int]]:
+        """The runs of ``worker`` somebody asked to cancel."""
+        ...
+
+    # tenants, queues, schedules
+
+    def put_tenant(self, tenant: TenantRecord) -> Awaitable[None]:
+        """Write a tenant's settings; a pause parks its ready runs, its end frees them."""
+        ...
+
+    def pause(self, kind: str, name: str) -> Awaitable[None]:
+        """Pause a ``queue`` or a ``schedule``."""
+        ...
+
+    def resume(self, kind: str, name: str) -> Awaitable[None]:
+        """End a pause."""
+        ...
+
+    def schedule(self, schedule_id: str, timezone: str, expression: str) -> Awaitable[ScheduleRecord]:
+        """How far a schedule has fired in a zone; one never seen, or with another expression, begins now."""
+        ...
+
+    def fire(
+        self, before: ScheduleRecord, after: ScheduleRecord, events: Sequence[NewEvent]
+    ) -> Awaitable[list[Stored] | None]:
+        """Store a part of a tick's runs and move the schedule on, if it stands where the caller saw it; else ``None``."""
+        ...
+
+    # upkeep
+
+    def expire(self) -> Awaitable[int]:
+        """End runs that were not started in time; returns how many."""
+        ...
+
+    def prune(self, before: int, count: int) -> Awaitable[int]:
+        """Delete up to ``count`` runs that finished before a moment; returns how many."""
+        ...
+
+    def ring(self) -> None:
+        """Wake workers of other processes: there is more than this one can take."""
+        ...
+
+    def listen(self, hints: Hints) -> Callable[[], None]:
+        """Tell ``hints`` of this process's commits; returns the function that ends it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; the next use opens them again."""
+        ...

@@ -1,0 +1,368 @@
+"""A worker: claims runs, executes them, settles them, and drains when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from cgk_jobs import signals
+from cgk_jobs.clock import Clock, monotonic
+from cgk_jobs.engine.budgets import draws_of
+from cgk_jobs.engine.records import Appetite, Budgets, Claim, LogLine, Settlement
+from cgk_jobs.engine.store import Store, WorkerSeat
+from cgk_jobs.errors import ProviderUnavailable
+from cgk_jobs.runtime.context import Services
+from cgk_jobs.runtime.execute import Attempt, Pipeline
+from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, what_next
+from cgk_jobs.runtime.processes import ProcessPool
+from cgk_jobs.signals import Signals
+from cgk_jobs.tasks.registry import TaskRegistry
+from cgk_jobs.tasks.task import Task
+from cgk_jobs.wire.ids import to_id
+from cgk_jobs.wire.json import dumps
+
+__all__ = ["Worker"]
+
+_logger = logging.getLogger("cgk_jobs.engine")
+
+POLL = 0.2
+"""Seconds after which a worker looks for work without having been woken."""
+LOG_EVERY = 1.0
+"""Seconds after which the lines of an attempt that goes on are written."""
+
+
+class Worker:
+    """Works for one application on the running loop. ``concurrency``: attempts at the same time."""
+
+    def __init__(
+        self,
+        store: Store,
+        tasks: TaskRegistry,
+        services: Services,
+        emitter: Signals,
+        clock: Clock,
+        *,
+        queues: Sequence[str] | None,
+        concurrency: int,
+        lease: float,
+    ) -> None:
+        self._store = store
+        self._tasks = tasks
+        self._emitter = emitter
+        self._clock = clock
+        self._queues = tuple(queues) if queues else None
+        self._concurrency = concurrency
+        self._lease = lease
+        self._running: dict[int, Attempt] = {}
+        self._settlements: list[Settlement] = []
+        self._watched_until = float("inf")
+        self._room = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._look = True
+        self._stopping = False
+        self._jitter = random.Random()  # noqa: S311
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="cgk-jobs-handler")
+        self._processes = ProcessPool()
+        self._processes.on_start = self._note_start
+        self._pipeline = Pipeline(services, threads=self._threads, processes=self._processes, on_start=self._note_start)
+        self._seat: WorkerSeat | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._silence: list[Any] = []
+        self._known_version = -1
+        self._appetite_tasks: dict[str, Budgets | None] = {}
+        self.started = 0
+        """Attempts begun."""
+        self.looked_at = monotonic()
+        """When it last claimed or could have claimed (monotonic seconds)."""
+
+    # -- starting and stopping ---------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take a seat at the ledger and begin to claim."""
+        seat = self._seat = await self._store.take_seat(self._queue_names(), self._concurrency, self._lease)
+        seat.listen(self.wake)
+        self._silence.append(self._store.listen(self))
+        await self._store.rescue(self._lease)
+        self._main = self._loop.create_task(self._work(seat.id), name="cgk-jobs-worker")
+        self._upkeep = [
+            self._loop.create_task(self._beat(seat.id), name="cgk-jobs-heartbeat"),
+            self._loop.create_task(self._write_logs(), name="cgk-jobs-logs"),
+        ]
+        self._emitter.emit(signals.WORKER_STARTED, "platform", worker=seat.id, concurrency=self._concurrency)
+
+    async def stop(self, grace: float) -> None:
+        """Claim nothing more, give running attempts ``grace`` seconds, put back what is left without spending an attempt."""
+        self._stopping = True
+        self.wake()
+        give_up_at = monotonic() + grace
+        while self._running and monotonic() < give_up_at:
+            runners = [attempt.runner for attempt in self._running.values() if attempt.runner is not None]
+            await asyncio.wait(runners, timeout=max(give_up_at - monotonic(), 0), return_when=asyncio.FIRST_COMPLETED)
+        for attempt in tuple(self._running.values()):
+            attempt.end("drain")
+        if self._running:
+            runners = [attempt.runner for attempt in self._running.values() if attempt.runner is not None]
+            await asyncio.wait(runners, timeout=5.0)
+        for task in self._upkeep:
+            task.cancel()
+        self.wake()
+        if self._main is not None:
+            await self._main
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
+        for timer in (self._timer, self._watchdog):
+            if timer is not None:
+                timer.cancel()
+        for silence in self._silence:
+            silence()
+        if self._seat is not None:
+            await self._seat.leave()
+            self._emitter.emit(signals.WORKER_STOPPED, "platform", worker=self._seat.id)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._processes.close)
+
+    def _queue_names(self) -> tuple[str, ...]:
+        return self._queues or tuple(dict.fromkeys(task.queue for task in self._tasks)) or ("default",)
+
+    # -- hints from the store ----------------------------------------------------------------------------------------
+
+    def ready(self) -> bool:
+        """Runs may be ready."""
+        if self._stopping:
+            return False
+        self.wake()
+        return len(self._running) < self._concurrency
+
+    def finished(self, seqs: Sequence[int]) -> None:
+        """Runs ended: nothing to do for a worker."""
+
+    def wake(self) -> None:
+        """Look for work now. From any thread."""
+        self._look = True
+        if asyncio._get_running_loop() is self._loop:  # no exception where there is none
+            self._room.set()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to wake
+                self._loop.call_soon_threadsafe(self._room.set)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs and nothing waits to be settled."""
+        return not self._running and not self._settlements
+
+    @property
+    def has_room(self) -> bool:
+        """A slot is free."""
+        return len(self._running) < self._concurrency
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    async def _work(self, worker: int) -> None:
+        room = self._room
+        while not self._stopping or self._running or self._settlements:
+            if not self._settlements and not (self._look and self._free()):
+                self._set_timer(POLL)
+                await room.wait()
+            room.clear()
+            free = self._free()
+            look, self._look = self._look and free > 0, self._look and free <= 0
+            settlements, self._settlements = self._settlements, []
+            if not settlements and not look:
+                continue
+            appetite = Appetite(self._queue_names(), free, self._known_tasks()) if look else None
+            try:
+                answer = await self._store.exchange(worker, settlements, appetite)
+            except ProviderUnavailable as error:
+                # Nothing was written: the same again, once the ledger answers.
+                _logger.error("the ledger does not answer: %s", error)
+                self._settlements[:0] = settlements
+                self._look = True
+                await asyncio.sleep(self._jitter.uniform(0.2, 0.5))
+                continue
+            for claim in answer.stale:
+                self._emitter.emit(signals.CLAIM_LOST, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce))
+                _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
+            if look:
+                self.looked_at = monotonic()
+            for claim in answer.claims:
+                self._begin(claim)
+            if answer.more:
+                self._look = True
+                self._store.ring()
+            self._plan(answer.next_due)
+
+    def _free(self) -> int:
+        return 0 if self._stopping else self._concurrency - len(self._running)
+
+    def _plan(self, next_due: int | None) -> None:
+        if next_due is not None and not self._clock.manual:
+            self._set_timer(max(next_due - self._clock.micros(), 0) / 1e6)
+
+    def _set_timer(self, delay: float) -> None:
+        when = self._loop.time() + min(delay, POLL)
+        if self._timer is not None and not self._timer.cancelled():
+            if self._loop.time() <= self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self.wake)
+
+    def _known_tasks(self) -> dict[str, Budgets | None]:
+        if self._known_version != self._tasks.version:
+            self._known_version = self._tasks.version
+            self._appetite_tasks = {task.id: _budgets(task) for task in self._tasks}
+        return self._appetite_tasks
+
+    # -- one attempt -------------------------------------------------------------------------------------------------
+
+    def _begin(self, claim: Claim) -> None:
+        attempt = Attempt(claim, self._tasks[claim.task])
+        self._running[claim.seq] = attempt
+        self.started += 1
+        attempt.runner = self._loop.create_task(
+            self._attempt(attempt), context=self._pipeline.context_of(claim.tenant_id)
+        )
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        outcome = await self._pipeline.run(attempt)
+        claim = attempt.claim
+        context = attempt.context
+        lines = None if context is None else context.take_lines()
+        if type(outcome) is Completed and not lines:
+            settlement: Settlement | None = Settlement(claim, "completed", claim.attempt, outcome.result)
+        else:
+            settlement = self._settlement(attempt, outcome, lines or [])
+        del self._running[claim.seq]
+        if settlement is not None:
+            self._settlements.append(settlement)
+        if self._emitter.active:
+            self._tell(attempt, outcome)
+        self._look = True
+        self._room.set()
+
+    def _settlement(
+        self, attempt: Attempt, outcome: Outcome, lines: Sequence[tuple[int, str, str]]
+    ) -> Settlement | None:
+        claim, declared = attempt.claim, attempt.declared
+        following = what_next(outcome, declared.retry, claim.attempt, self._clock.micros(), self._jitter.random())
+        if following is None:
+            return None
+        kept = None
+        if isinstance(outcome, Suspended) and claim.slots is not None:
+            held = [draw.key for draw in draws_of(claim, _budgets(declared), None) if draw.hold_while_waiting]
+            kept = dumps(held) if held else None
+        hold = following.hold
+        if isinstance(outcome, PutBack) and hold is None and claim.task not in self._tasks:
+            hold = f"unknown-task:{claim.task}"
+        return Settlement(
+            claim, following.state, following.attempt, following.result, following.error, following.due_at, hold,
+            following.outcome, tuple(LogLine(*line) for line in lines), kept,
+        )  # fmt: skip
+
+    def _note_start(self, attempt: Attempt) -> None:
+        deadline = attempt.deadline = self._loop.time() + attempt.declared.timeout
+        # One timer, for the earliest end: setting one for each attempt would cost as much as the attempt.
+        if deadline < self._watched_until:
+            self._watch(deadline)
+        if self._emitter.active:
+            claim = attempt.claim
+            self._emitter.emit(
+                signals.RUN_STARTED, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce), task=claim.task,
+                attempt=claim.attempt, event_id=to_id(claim.event_seq, claim.nonce),
+            )  # fmt: skip
+
+    def _watch(self, deadline: float) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._watched_until = deadline
+        self._watchdog = self._loop.call_at(deadline, self._end_overdue)
+
+    def _end_overdue(self) -> None:
+        now = self._loop.time()
+        following = float("inf")
+        for attempt in tuple(self._running.values()):
+            if attempt.deadline <= now:
+                attempt.end("timeout")
+            else:
+                following = min(following, attempt.deadline)
+        self._watched_until = following
+        if following < float("inf"):
+            self._watch(following)
+
+    def cancel(self, seq: int) -> None:
+        """End an attempt of this worker because its run was cancelled."""
+        attempt = self._running.get(seq)
+        if attempt is not None:
+            attempt.end("cancel")
+
+    def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
+        claim = attempt.claim
+        name = signals.RUN_FINISHED
+        if isinstance(outcome, Suspended):
+            name = signals.RUN_SUSPENDED
+        elif isinstance(outcome, PutBack):
+            name = signals.RUN_PUT_BACK
+        self._emitter.emit(
+            name, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce), task=claim.task, attempt=claim.attempt,
+            outcome=type(outcome).__name__.lower(), event_id=to_id(claim.event_seq, claim.nonce),
+        )  # fmt: skip
+
+    # -- upkeep ------------------------------------------------------------------------------------------------------
+
+    async def _beat(self, worker: int) -> None:
+        """Heartbeats, the rescue of others, and cancellations asked for elsewhere."""
+        pause = min(self._lease / 3, 0.5)
+        beat_at = 0.0
+        while True:
+            try:
+                if monotonic() >= beat_at:
+                    beat_at = monotonic() + self._lease / 3
+                    if not await self._store.beat(worker):
+                        await self._start_over()
+                        return
+                    await self._store.rescue(self._lease)
+                if self._running:
+                    for seq in await self._store.cancels_asked(worker):
+                        self.cancel(seq)
+            except ProviderUnavailable as error:
+                _logger.error("the ledger does not answer: %s", error)
+            await asyncio.sleep(pause)
+
+    async def _start_over(self) -> None:
+        # This process was stopped for longer than its lease, and its runs went to others.
+        _logger.error("this worker was given up for dead; its attempts are void. It takes a new seat")
+        for attempt in tuple(self._running.values()):
+            attempt.end("lost")
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            await seat.leave()
+        self._stopping = True
+        self.wake()
+        if self._main is not None:
+            await self._main
+        self._stopping = False
+        new = self._seat = await self._store.take_seat(self._queue_names(), self._concurrency, self._lease)
+        new.listen(self.wake)
+        self._main = self._loop.create_task(self._work(new.id), name="cgk-jobs-worker")
+        self._upkeep.append(self._loop.create_task(self._beat(new.id), name="cgk-jobs-heartbeat"))
+        self.wake()
+
+    async def _write_logs(self) -> None:
+        """Lines of attempts that go on, so that who looks at a long run sees them."""
+        while True:
+            await asyncio.sleep(LOG_EVERY)
+            for attempt in tuple(self._running.values()):
+                lines = attempt.context.take_lines() if attempt.context is not None else []
+                if lines:
+                    with contextlib.suppress(ProviderUnavailable):
+                        await self._store.append_log(attempt.claim, [LogLine(*line) for line in lines])
+
+
+def _budgets(task: Task[Any]) -> Budgets | None:
+    return Budgets(task.concurrency, task.rates) if task.concurrency or task.rates else None

@@ -1,0 +1,1 @@
+"""Complete applications that use the package as anybody would."""

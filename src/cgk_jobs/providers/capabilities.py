@@ -1,0 +1,24 @@
+"""What a provider delivers by itself. All else is done by the ledger, the same with every provider."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Capabilities"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """``True``: delivered natively by the provider, ``False``: by the ledger and this package.
+
+    ``transactional_send`` says whether ``send(connection=…)`` can join the application's own transaction, and
+    ``many_hosts`` whether workers may run on several machines.
+    """
+
+    delay: bool
+    priority: bool
+    tenant_concurrency: bool
+    cron_clock: bool
+    scale_to_zero: bool
+    transactional_send: bool
+    many_hosts: bool

@@ -1,0 +1,34 @@
+"""One delivery of a run: which attempt holds it, and what it is to work on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Claim"]
+
+
+class Claim(NamedTuple):
+    """One attempt's hold on a run. ``token`` is the fence: it rises at every claim, and every write carries it.
+
+    Moments are microseconds since 1970 UTC. ``vstart``, ``lane`` and ``jumped`` are its place in the fair order; ``slots``
+    (JSON list of keys) are the concurrency limits it counts for.
+    """
+
+    seq: int
+    nonce: int
+    token: int
+    tenant_id: str
+    task: str
+    queue: str
+    attempt: int
+    event_seq: int
+    event_name: str
+    event_version: int
+    payload: str
+    tags: str
+    expires_at: int | None
+    vstart: float
+    lane: int
+    jumped: float
+    created_at: int
+    slots: str | None

@@ -1,0 +1,216 @@
+"""The pipeline of one attempt, whoever delivered it: decode, enter the tenant, call the handler, say how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal, Protocol
+from zoneinfo import ZoneInfo
+
+from cgk_jobs.clock import from_micros
+from cgk_jobs.errors import (
+    InvalidEvent,
+    PayloadTooLarge,
+    RunCancelled,
+    StaleClaim,
+    UnknownEvent,
+)
+from cgk_jobs.events.codec import decode
+from cgk_jobs.runtime.context import Context, Services, Suspend
+from cgk_jobs.runtime.context_sync import worker_loop
+from cgk_jobs.runtime.delivery import Claim
+from cgk_jobs.runtime.outcome import Cancelled, Completed, Failed, Lost, Outcome, PutBack, Suspended
+from cgk_jobs.tasks.schedule import Tick
+from cgk_jobs.tasks.task import Task
+from cgk_jobs.tenancy.context import PLATFORM_SCOPE, enter_scope, tenant_scope
+from cgk_jobs.tenancy.ids import PLATFORM
+from cgk_jobs.wire.json import dumps, loads
+
+__all__ = ["Attempt", "EndReason", "Isolated", "Pipeline", "newer_version_hold"]
+
+_logger = logging.getLogger("cgk_jobs.run")
+
+EndReason = Literal["", "timeout", "cancel", "drain", "lost"]
+
+
+def newer_version_hold(task: str) -> str:
+    """Why a run is parked whose event's version is newer than this code: the same as for a task this code lacks."""
+    return f"unknown-task:{task}"
+
+
+class Isolated(Protocol):
+    """Runs handlers in processes of their own; the pool of ``runtime/processes.py``."""
+
+    async def run(self, attempt: Attempt) -> str | None:
+        """The handler's result as JSON. Raises what the handler raised."""
+        ...
+
+
+class Attempt:
+    """One attempt while it runs. ``why`` is set by whoever ends it from outside, before it cancels ``task``."""
+
+    __slots__ = ("claim", "context", "deadline", "declared", "runner", "started", "why")
+
+    def __init__(self, claim: Claim, declared: Task[Any]) -> None:
+        self.claim = claim
+        self.declared = declared
+        self.why: EndReason = ""
+        self.context: Context | None = None
+        self.runner: asyncio.Task[None] | None = None
+        self.deadline = float("inf")
+        """When its time is over, on the loop's clock; set once the handler has begun."""
+        self.started = False
+        """The handler itself has begun: its time counts from here, not from the wait for a thread or process."""
+
+    def end(self, why: EndReason) -> None:
+        """End it from outside: an async handler is cancelled where it waits, a plain one at its next checkpoint."""
+        if self.why:
+            return
+        self.why = why
+        if self.context is not None:
+            self.context.cancelled = True
+        if self.runner is not None:
+            self.runner.cancel()
+
+
+class Pipeline:
+    """Runs attempts. ``threads`` and ``processes`` are where plain handlers run."""
+
+    def __init__(
+        self, services: Services, *, threads: Executor, processes: Isolated, on_start: Callable[[Attempt], None]
+    ) -> None:
+        self._services = services
+        self._threads = threads
+        self._processes = processes
+        self._on_start = on_start
+        self._contexts: dict[str, contextvars.Context] = {}
+
+    def context_of(self, tenant_id: str) -> contextvars.Context:
+        """A fresh context for an attempt: nothing of the worker's, nothing of other attempts, only the tenant."""
+        base = self._contexts.get(tenant_id)
+        if base is None:
+            if len(self._contexts) > 1_000:
+                self._contexts.clear()
+            base = self._contexts[tenant_id] = contextvars.Context()
+            base.run(enter_scope, PLATFORM_SCOPE if tenant_id == PLATFORM else tenant_scope(tenant_id))
+        return base.copy()
+
+    async def run(self, attempt: Attempt) -> Outcome:
+        """Run an attempt to its end. Never raises, whatever the handler does."""
+        claim, declared = attempt.claim, attempt.declared
+        if claim.attempt > declared.retry.max_attempts:
+            # Its worker died during the last one. There is nobody else who could have counted.
+            return Failed(RuntimeError("the worker process ended during the last attempt"), final=True)
+        try:
+            event = decode_input(claim, declared)
+        except UnknownEvent:
+            return PutBack(newer_version_hold(claim.task))
+        except (InvalidEvent, ValueError) as error:
+            return Failed(error, final=True)
+        except Exception as error:  # an upcaster of the application
+            return Failed(error)
+        context = Context(claim, event, declared.retry.max_attempts, declared.timeout, self._services)
+        attempt.context = context
+        try:
+            if declared.middleware:
+                result = await _wrapped(declared, context, partial(self._call, attempt, event, context))
+            elif declared.is_async:
+                attempt.started = True
+                self._on_start(attempt)
+                handler = declared.handler
+                result = await (handler(event, context) if declared.wants_context else handler(event))
+            else:
+                result = await self._call(attempt, event, context)
+            if result is None:
+                return Completed(None)
+            return Completed(self._encode(result))
+        except BaseException as error:
+            return self._ending(attempt, error)
+
+    async def _call(self, attempt: Attempt, event: Any, context: Context) -> Any:
+        declared = attempt.declared
+        if declared.isolation == "process":
+            text = await self._processes.run(attempt)
+            return None if text is None else loads(text)
+        arguments = (event, context) if declared.wants_context else (event,)
+        attempt.started = True
+        self._on_start(attempt)
+        if declared.is_async:
+            return await declared.handler(*arguments)
+        loop = asyncio.get_running_loop()
+        inside = contextvars.copy_context()
+        inside.run(worker_loop.set, loop)
+        return await loop.run_in_executor(self._threads, partial(inside.run, declared.handler, *arguments))
+
+    def _encode(self, result: Any) -> str:
+        try:
+            text = dumps(result)
+        except ValueError as error:
+            raise InvalidEvent(f"the handler's result: {error}. Return something JSON has") from error
+        if len(text) > self._services.max_result_bytes:
+            raise PayloadTooLarge(
+                f"the handler's result has {len(text):,} characters of JSON, the limit is "
+                f"{self._services.max_result_bytes:,}. Store it and return a reference"
+            )
+        return text
+
+    def _ending(self, attempt: Attempt, error: BaseException) -> Outcome:
+        if isinstance(error, Suspend):
+            return Suspended(error.until)
+        if isinstance(error, StaleClaim) or attempt.why == "lost":
+            return Lost()
+        if isinstance(error, asyncio.CancelledError | RunCancelled):
+            if attempt.why == "cancel":
+                return Cancelled()
+            if attempt.why == "drain":
+                return PutBack()
+            if attempt.why == "timeout":
+                return Failed(TimeoutError(f"the attempt took longer than its {attempt.declared.timeout:g} s"))
+            return Failed(RuntimeError(f"the handler ended itself by {type(error).__name__}"))
+        if isinstance(error, InvalidEvent) and attempt.started:
+            # A result or step that can't be stored is the same at the next attempt.
+            return Failed(error, final=isinstance(error, PayloadTooLarge))
+        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+            return Failed(RuntimeError(f"the handler raised {type(error).__name__}"))
+        return Failed(error)
+
+
+async def _wrapped(declared: Task[Any], context: Context, call: Callable[[], Awaitable[Any]]) -> Any:
+    for middleware in reversed(declared.middleware):
+        call = partial(middleware, context, call)
+    return await call()
+
+
+def decode_input(claim: Claim, declared: Task[Any]) -> Any:
+    """What the handler gets first: its event, its payload model, or the tick. Raises ``InvalidEvent``."""
+    on = declared.on
+    if on is not None:
+        return decode(on, claim.event_version, claim.payload)
+    if declared.schedule is not None:
+        return _decode_tick(claim)
+    model = declared.payload
+    if model is None:
+        raise InvalidEvent(f"task {claim.task} takes no payload in this code: deploy the code that sent it")
+    return model.model_validate_json(claim.payload)
+
+
+def _decode_tick(claim: Claim) -> Tick:
+    values = loads(claim.payload)
+    moment = from_micros(values["at"])
+    previous: int | None = values["previous"]
+    zone = UTC if values["timezone"] == "UTC" else ZoneInfo(values["timezone"])
+    local: datetime = moment.astimezone(zone)
+    return Tick(
+        tenant_id=claim.tenant_id,
+        schedule=claim.task,
+        scheduled_at=moment,
+        local_time=local,
+        timezone=values["timezone"],
+        previous_at=None if previous is None else from_micros(previous),
+        missed=values["missed"],
+    )
