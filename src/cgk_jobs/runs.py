@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from cgk_jobs.clock import from_micros, monotonic, to_micros
 from cgk_jobs.engine.reads import RunFilter
@@ -368,13 +368,22 @@ def to_run(record: RunRecord) -> Run:
         error=record.error,
         progress=_json(record.progress),
         tags=tuple(record.tags.split(",")) if record.tags else (),
-        payload=_json(record.payload),
+        payload=_payload(record.payload),
         created_at=from_micros(record.created_at),
         due_at=moment(record.due_at),
         started_at=moment(record.started_at),
         finished_at=moment(record.finished_at),
         held_by=record.held_by,
     )
+
+
+def _payload(text: str) -> dict[str, Any]:
+    """The payload as it was stored; one that is no JSON object as text, so that whoever looks for the fault sees it."""
+    try:
+        values = _json(text)
+    except ValueError:
+        values = None
+    return cast("dict[str, Any]", values) if isinstance(values, dict) else {"unreadable": text}
 
 
 def _json(text: str | None) -> Any:

@@ -56,5 +56,13 @@ def _key(kind: str, policy: Limit | Rate, claim: Claim) -> str:
         return f"{kind}:{name}{window}"
     if policy.per == "tenant":
         return f"{kind}:{name}{window}:{claim.tenant_id}"
-    value = cast("dict[str, Any]", loads(claim.payload)).get(policy.per)
-    return f"{kind}:{name}{window}:{claim.tenant_id}:{policy.per}={value}"
+    return f"{kind}:{name}{window}:{claim.tenant_id}:{policy.per}={_field(claim.payload, policy.per)}"
+
+
+def _field(payload: str, name: str) -> Any:
+    # A payload that can't be read fails its own attempt, which says why; a claim, which has many runs, goes on.
+    try:
+        values = loads(payload)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", values).get(name) if isinstance(values, dict) else None

@@ -58,6 +58,7 @@ class Scheduler:
         self._clock = clock
         # When each schedule is next due in each zone, so that most looks read nothing from the ledger.
         self._next: dict[tuple[str, str], int] = {}
+        self._declared: set[tuple[str, str]] = set()
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -86,7 +87,7 @@ class Scheduler:
         """Make every schedule known to the ledger, in each zone: those never seen begin now."""
         for task, spec in self._schedules():
             for timezone in await self._zones(spec):
-                await self._store.schedule(task.id, timezone, spec.cron.expression)
+                await self._row(task, timezone, spec.cron.expression)
 
     async def fire_due(self) -> int | None:
         """Fire everything that is due; returns the next moment something is (microseconds), or ``None``."""
@@ -120,8 +121,11 @@ class Scheduler:
 
     async def _fire(self, task: Task[Any], cron: Cron, spec: ScheduleSpec, tenants: list[str], paused: bool) -> int:
         while True:
-            row = await self._store.schedule(task.id, cron.timezone, cron.expression)
+            row = await self._row(task, cron.timezone, cron.expression)
             now = self._clock.micros()
+            if row.expression != cron.expression:
+                # A process with newer code has declared other times: while old code runs beside it, it fires by those.
+                return now + round(LONGEST_SLEEP * 1e6)
             if row.tick_at is not None:
                 await self._fire_part(task, row, spec, row.tick_at, row.missed, tenants)
                 continue
@@ -138,10 +142,16 @@ class Scheduler:
             if not await self._fire_part(task, row, spec, to_micros(tick), missed, tenants):
                 continue
             for tick, missed in ticks[1:]:
-                row = await self._store.schedule(task.id, cron.timezone, cron.expression)
-                if row.tick_at is not None or row.last_at >= to_micros(tick):
+                row = await self._row(task, cron.timezone, cron.expression)
+                if row.expression != cron.expression or row.tick_at is not None or row.last_at >= to_micros(tick):
                     break
                 await self._fire_part(task, row, spec, to_micros(tick), missed, tenants)
+
+    async def _row(self, task: Task[Any], timezone: str, expression: str) -> ScheduleRecord:
+        key = (task.id, timezone)
+        row = await self._store.schedule(task.id, timezone, expression, declare=key not in self._declared)
+        self._declared.add(key)
+        return row
 
     async def _fire_part(
         self, task: Task[Any], row: ScheduleRecord, spec: ScheduleSpec, tick: int, missed: int, tenants: list[str]
@@ -152,7 +162,8 @@ class Scheduler:
         if len(part) < len(left):
             after = row._replace(tick_at=tick, missed=missed, after_tenant=part[-1])
         else:
-            after = row._replace(last_at=tick, tick_at=None, missed=0, after_tenant=None, previous_at=tick)
+            # Not back behind the moment at which an edit of the schedule took effect.
+            after = row._replace(last_at=max(tick, row.last_at), tick_at=None, missed=0, after_tenant=None, previous_at=tick)
         payload = dumps(
             {"at": tick, "timezone": row.timezone, "previous": row.previous_at, "missed": missed},
         )

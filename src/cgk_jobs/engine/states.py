@@ -19,16 +19,15 @@ TRANSITIONS: dict[State, dict[State, str]] = {
     },
     "queued": {
         "running": "claimed by a worker",
-        "scheduled": "held by a rate limit until a slot is free",
         "cancelled": "cancelled before it started",
         "expired": "not started in time",
     },
     "running": {
         "completed": "the handler returned",
-        "retrying": "the attempt failed, another is due later",
+        "retrying": "the attempt failed or its worker died; another is due",
         "failed": "the last attempt failed, or the error can't be retried",
         "waiting": "the handler sleeps",
-        "queued": "put back: drained, rescued, or a task this worker does not know",
+        "queued": "put back without spending an attempt: drained, or an event newer than this code",
         "cancelled": "cancelled while it ran",
     },
     "retrying": {

@@ -143,8 +143,14 @@ class Store(Protocol):
         """End a pause."""
         ...
 
-    def schedule(self, schedule_id: str, timezone: str, expression: str) -> Awaitable[ScheduleRecord]:
-        """How far a schedule has fired in a zone; one never seen, or with another expression, begins now."""
+    def schedule(
+        self, schedule_id: str, timezone: str, expression: str, *, declare: bool = True
+    ) -> Awaitable[ScheduleRecord]:
+        """How far a schedule has fired in a zone; one never seen begins now.
+
+        With another expression it begins now too, once a tick half fired has been ended. ``declare=False`` leaves another
+        expression as it is: the caller has declared its own before, and newer code has since.
+        """
         ...
 
     def fire(

@@ -54,7 +54,7 @@ class Isolated(Protocol):
 class Attempt:
     """One attempt while it runs. ``why`` is set by whoever ends it from outside, before it cancels ``task``."""
 
-    __slots__ = ("claim", "context", "deadline", "declared", "runner", "started", "why")
+    __slots__ = ("claim", "context", "deadline", "declared", "entered", "runner", "started", "why")
 
     def __init__(self, claim: Claim, declared: Task[Any]) -> None:
         self.claim = claim
@@ -64,6 +64,8 @@ class Attempt:
         self.runner: asyncio.Task[None] | None = None
         self.deadline = float("inf")
         """When its time is over, on the loop's clock; set once the handler has begun."""
+        self.entered = False
+        """Its task has taken its first step: one cancelled before never runs, and so would never say how it ended."""
         self.started = False
         """The handler itself has begun: its time counts from here, not from the wait for a thread or process."""
 
@@ -74,7 +76,7 @@ class Attempt:
         self.why = why
         if self.context is not None:
             self.context.cancelled = True
-        if self.runner is not None:
+        if self.runner is not None and self.entered:
             self.runner.cancel()
 
 
@@ -103,6 +105,9 @@ class Pipeline:
     async def run(self, attempt: Attempt) -> Outcome:
         """Run an attempt to its end. Never raises, whatever the handler does."""
         claim, declared = attempt.claim, attempt.declared
+        attempt.entered = True
+        if attempt.why:
+            return self._ending(attempt, asyncio.CancelledError())
         if claim.attempt > declared.retry.max_attempts:
             # Its worker died during the last one. There is nobody else who could have counted.
             return Failed(RuntimeError("the worker process ended during the last attempt"), final=True)
@@ -190,7 +195,10 @@ def decode_input(claim: Claim, declared: Task[Any]) -> Any:
     """What the handler gets first: its event, its payload model, or the tick. Raises ``InvalidEvent``."""
     on = declared.on
     if on is not None:
-        return decode(on, claim.event_version, claim.payload)
+        event = decode(on, claim.event_version, claim.payload)
+        if event.tenant_id != claim.tenant_id:
+            raise InvalidEvent(f"a run of tenant {claim.tenant_id!r} has an event of another one: look how it was stored")
+        return event
     if declared.schedule is not None:
         return _decode_tick(claim)
     model = declared.payload

@@ -7,6 +7,7 @@ leads back to the row by its integer primary key, and no unique index on ids is 
 from __future__ import annotations
 
 import os
+import struct
 import uuid
 
 __all__ = ["COUNTER_BITS", "NONCE_BITS", "Nonces", "parse_id", "to_id"]
@@ -40,19 +41,13 @@ class Nonces:
     """Random parts of ids, from the operating system, fetched 512 at a time: a call for each costs as much as an insert."""
 
     def __init__(self) -> None:
-        self._pool = b""
-        self._at = 0
+        self._pool: list[int] = []
+        self._pid = 0
 
     def draw(self) -> int:
         """59 random bits."""
-        at = self._at
-        if at >= len(self._pool):
-            self._pool = os.urandom(8 * 512)
-            at = 0
-        self._at = at + 8
-        return int.from_bytes(self._pool[at : at + 8], "little") & _NONCE_MASK
-
-    def forget(self) -> None:
-        """Throw the pool away: after a fork, parent and child must not draw the same bits."""
-        self._pool = b""
-        self._at = 0
+        if not self._pool or self._pid != os.getpid():
+            # Also after a fork: parent and child must not draw the same bits.
+            self._pool = [value & _NONCE_MASK for value in struct.unpack("<512Q", os.urandom(8 * 512))]
+            self._pid = os.getpid()
+        return self._pool.pop()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
 from typing import Any
 
-from cgk_jobs import Event, Tick, tenant_context
+from cgk_jobs import Event, Tick
 from cgk_jobs.clock import ManualClock
 from cgk_jobs.examples.commerce import build
 from cgk_jobs.examples.commerce.days import DAY
@@ -18,6 +18,28 @@ from cgk_jobs.tenancy import PLATFORM
 from cgk_jobs.tenancy.context import enter_scope, leave_scope, tenant_scope
 
 TENANT = "acme"
+SERVICES = {
+    "creators",
+    "creator-communications",
+    "ai-agents",
+    "alerts",
+    "dam",
+    "ad-platforms",
+    "esign",
+    "surveys",
+    "webhooks",
+    "workflows",
+    "brand-context",
+    "platform",
+    "video",
+    "google-feed",
+    "seo",
+    "voice",
+    "integrations",
+    "monitoring",
+    "compliance",
+}
+"""The categories that are tested here."""
 START = datetime(2026, 3, 4, 12, tzinfo=UTC)
 """A Wednesday noon."""
 
@@ -85,6 +107,12 @@ class Vendors(VendorDoubles):
         """Targets that fail: recipients, endpoints."""
         self.calls_seen: list[str] = []
 
+    def reset(self) -> None:
+        """As new: nothing was done, nothing fails."""
+        self._db.execute("DELETE FROM done")
+        self.down, self.fails_at, self.loses_answers = set(), set(), False
+        self.calls_seen.clear()
+
     async def _act(self, wish: Done) -> Answer:
         self.calls_seen.append(wish.key)
         if wish.vendor in self.down or wish.target in self.fails_at:
@@ -97,8 +125,8 @@ class Vendors(VendorDoubles):
 class Bench:
     """The application, its tasks by id, and one tenant that is current."""
 
-    def __init__(self) -> None:
-        self.clock = ManualClock(START)
+    def __init__(self, clock: ManualClock | None = None) -> None:
+        self.clock = clock or ManualClock(START)
         self.vendors = Vendors()
         self.app, groups = build(None, clock=self.clock, vendors=self.vendors)
         self.tasks: dict[str, Task[Any]] = {task.id: task for group in groups for task in group}
@@ -125,7 +153,7 @@ class Bench:
         now = self.clock.now()
         return Tick(TENANT, task_id, now, now, "UTC", previous_at=None if previous is None else now - previous)
 
-    async def run(self, task_id: str, ctx: RecordingContext | None = None, **fields: Any) -> Any:
+    async def run(self, task_id: str, ctx: RecordingContext | None = None, /, **fields: Any) -> Any:
         """One attempt of a task: with a tick if it has a schedule, else with a payload of ``fields``."""
         task = self.tasks[task_id]
         given = self.tick(task_id) if task.schedule else self.payload(task_id, **fields)
@@ -168,6 +196,13 @@ class Bench:
             self.execute(f"UPDATE creator_progress SET {column} = ? WHERE creator_id = ?", moment, creator_id)
         return creator_id
 
+    def reset(self) -> None:
+        """As new: empty databases, at the beginning of time. Declaring all tasks anew would take most of a test."""
+        self.app.shops.close()
+        self.vendors.reset()
+        self.clock.set(START)
+        self.ctx = RecordingContext()
+
     def close(self) -> None:
         self.app.shops.close()
         self.vendors.close()
@@ -181,14 +216,3 @@ def as_platform() -> Generator[None, None, None]:
         yield
     finally:
         leave_scope(token)
-
-
-@contextmanager
-def tenant_bench() -> Generator[Bench, None, None]:
-    """A bench whose tenant is current."""
-    bench = Bench()
-    try:
-        with tenant_context(TENANT):
-            yield bench
-    finally:
-        bench.close()

@@ -1,11 +1,22 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.unit.examples_services.bench import TENANT, Bench
 
-from tests.unit.examples_services.bench import Bench, tenant_bench
+from cgk_jobs import tenant_context
+
+
+@pytest.fixture(scope="session")
+def application() -> Iterator[Bench]:
+    """The application with all its tasks, declared once."""
+    bench = Bench()
+    yield bench
+    bench.close()
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    with tenant_bench() as made:
-        yield made
+def bench(application: Bench) -> Iterator[Bench]:
+    """The application as new; its tenant is current."""
+    application.reset()
+    with tenant_context(TENANT):
+        yield application

@@ -1,7 +1,6 @@
 from datetime import UTC, datetime
 
 import pytest
-
 from tests.unit.examples_services.bench import Bench
 
 APPLICANT = {"creator_id": "c1", "application_id": "a1", "email": "ada@example.com"}

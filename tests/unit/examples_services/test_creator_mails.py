@@ -1,7 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from tests.unit.examples_services.bench import Asleep, Bench, RecordingContext
 
 
@@ -69,6 +68,36 @@ async def test_who_never_logged_in_is_reminded_every_three_days_for_two_weeks(be
         assert await bench.run("check-approval-reminders-on-request") == 0
     assert days == [3, 6, 9, 12, 15]
     assert {row[0] for row in bench.rows("SELECT reference FROM mails")} == {"silent"}
+
+
+async def test_who_stalls_is_nudged_for_a_month_and_not_once_set_up(bench: Bench) -> None:
+    bench.creator("stalled", approved_at=bench.now, logged_in_at=bench.now)
+    bench.creator("ready", approved_at=bench.now, logged_in_at=bench.now, set_up=1)
+    bench.creator("away", approved_at=bench.now)
+    nudged, reminded = [], []
+    for day in range(1, 36):
+        bench.clock.advance(86_400)
+        if await bench.run("onboarding-automation"):
+            nudged.append(day)
+        if await bench.run("send-onboarding-reminders"):
+            reminded.append(day)
+    assert nudged == [2, 6, 10, 14, 18, 22, 26, 30]
+    assert reminded == [5, 12, 19, 26]
+    assert {row[0] for row in bench.rows("SELECT reference FROM mails")} == {"stalled"}
+
+
+async def test_the_introductory_call_is_offered_to_who_is_set_up_and_booked_none(bench: Bench) -> None:
+    bench.creator("ready", approved_at=bench.now, set_up=1)
+    bench.creator("booked", approved_at=bench.now, set_up=1, call_booked_at=bench.now)
+    bench.creator("not-ready", approved_at=bench.now)
+    days = []
+    for day in range(1, 15):
+        bench.clock.advance(86_400)
+        if await bench.run("check-creator-welcome-call-reminders"):
+            days.append(day)
+        assert await bench.run("check-creator-welcome-call-reminders-on-request") == 0
+    assert days == [1, 4, 7]
+    assert {row[0] for row in bench.rows("SELECT reference FROM mails")} == {"ready"}
 
 
 async def test_delivery_reminders_wait_five_days_and_skip_work_handed_in(bench: Bench) -> None:

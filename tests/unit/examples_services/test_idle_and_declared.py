@@ -3,38 +3,16 @@
 from collections import Counter
 
 import pytest
+from tests.unit.examples_services.bench import SERVICES, Bench
 
 from cgk_jobs.examples.commerce.chosen_times import CHOSEN_TIMES
 from cgk_jobs.tasks.schedule import Cron
-from tests.unit.examples_services.bench import Bench
-
-CATEGORIES = {
-    "creators",
-    "creator-communications",
-    "ai-agents",
-    "alerts",
-    "dam",
-    "ad-platforms",
-    "esign",
-    "surveys",
-    "webhooks",
-    "workflows",
-    "brand-context",
-    "platform",
-    "video",
-    "google-feed",
-    "seo",
-    "voice",
-    "integrations",
-    "monitoring",
-    "compliance",
-}
 
 
 async def test_a_schedule_that_finds_nothing_to_do_writes_nothing_and_calls_nobody(bench: Bench) -> None:
     ran = 0
     for task in bench.tasks.values():
-        mine = CATEGORIES & set(task.tags) and "simulated" not in task.tags
+        mine = SERVICES & set(task.tags) and "simulated" not in task.tags
         if not mine or task.schedule is None or task.schedule.tenants != "each":
             continue
         if task.id == "google-feed-scheduled-sync":
@@ -49,7 +27,7 @@ async def test_a_schedule_that_finds_nothing_to_do_writes_nothing_and_calls_nobo
 
 def test_only_the_installation_wide_tasks_run_as_platform(bench: Bench) -> None:
     platform = {task.id for task in bench.tasks.values() if task.schedule and task.schedule.tenants == "platform"}
-    assert platform & {task.id for task in bench.tasks.values() if CATEGORIES & set(task.tags)} == {
+    assert platform & {task.id for task in bench.tasks.values() if SERVICES & set(task.tags)} == {
         "platform-health-check-matrix",
         "platform-health-checks",
         "cleanup-platform-logs",
@@ -68,7 +46,7 @@ def test_a_chosen_time_is_that_of_its_task_and_of_no_other(bench: Bench) -> None
 
 
 def test_the_request_for_a_scheduled_task_has_the_policies_of_its_schedule(bench: Bench) -> None:
-    requests = [task for task in bench.tasks.values() if task.id.endswith("-on-request") and CATEGORIES & set(task.tags)]
+    requests = [task for task in bench.tasks.values() if task.id.endswith("-on-request") and SERVICES & set(task.tags)]
     assert len(requests) == 17
     for request in requests:
         task = bench.tasks[request.id.removesuffix("-on-request")]

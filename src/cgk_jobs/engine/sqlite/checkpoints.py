@@ -8,6 +8,8 @@ import sqlite3
 import threading
 from pathlib import Path
 
+from cgk_jobs.engine.sqlite.forks import ForkGuard
+
 __all__ = ["Checkpointer"]
 
 _logger = logging.getLogger("cgk_jobs.engine")
@@ -25,6 +27,9 @@ class Checkpointer:
         self._log = path.with_name(path.name + "-wal")
         self._stop = threading.Event()
         self._warned = False
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._fork_guard = ForkGuard(self._lock, self._close_connection)
         self._thread = threading.Thread(target=self._work, name="cgk-jobs-checkpoints", daemon=True)
         self._thread.start()
 
@@ -34,7 +39,6 @@ class Checkpointer:
         self._thread.join()
 
     def _work(self) -> None:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         try:
             while not self._stop.wait(_EVERY):
                 size = self._log.stat().st_size if self._log.exists() else 0
@@ -44,11 +48,22 @@ class Checkpointer:
                 if size > _TOO_LARGE:
                     # Readers and writers never let it start over by themselves: wait for them, briefly.
                     mode = "TRUNCATE"
-                with contextlib.suppress(sqlite3.OperationalError):
-                    connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+                with self._lock, contextlib.suppress(sqlite3.OperationalError):
+                    self._open().execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
                 self._watch()
         finally:
-            connection.close()
+            with self._lock:
+                self._close_connection()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
+        return self._connection
+
+    def _close_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _watch(self) -> None:
         size = self._log.stat().st_size if self._log.exists() else 0

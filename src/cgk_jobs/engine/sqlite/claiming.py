@@ -13,7 +13,8 @@ from cgk_jobs.engine.sqlite.configuration import Configuration, unknown_task_hol
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
 from cgk_jobs.engine.sqlite.limits import LimitBook
-from cgk_jobs.engine.states import FINAL
+from cgk_jobs.engine.states import FINAL, legal
+from cgk_jobs.errors import InvalidTask
 
 __all__ = ["Desk"]
 
@@ -91,6 +92,8 @@ class Desk:
 
     def _settle_one(self, item: Settlement, now: int) -> bool:
         claim = item.claim
+        if not legal("running", item.state):
+            raise InvalidTask(f"a running run can't become {item.state}: see engine/states.py")
         final = item.state in FINAL
         vstart, jumped = claim.vstart, claim.jumped
         if item.state == "queued" and item.held_by is None:

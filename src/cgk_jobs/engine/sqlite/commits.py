@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cgk_jobs.clock import Clock, monotonic
+from cgk_jobs.engine.sqlite.checkpoints import Checkpointer
 from cgk_jobs.engine.sqlite.database import open_database
+from cgk_jobs.engine.sqlite.forks import ForkGuard
 from cgk_jobs.engine.sqlite.ledger import SqliteLedger
 from cgk_jobs.errors import JobsError, ProviderUnavailable
 
@@ -30,6 +32,8 @@ _Item = tuple[Callable[[SqliteLedger], Any], "asyncio.Future[Any]"]
 
 PATIENCE = 30.0
 """Seconds other writers may hold the ledger before a verb is refused."""
+BUSY_AFTER = 50
+"""Commits after which a process counts as one that writes a lot."""
 
 
 class Aftermath:
@@ -62,8 +66,11 @@ class GroupCommit:
         self._ledger: SqliteLedger | None = None
         self._pid = os.getpid()
         self._inherited: list[SqliteLedger] = []
+        self._fork_guard = ForkGuard(self._lock, self._close_ledger)
         self._waiting: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
         self._jitter = random.Random()  # noqa: S311
+        self._commits = 0
+        self._checkpointer: Checkpointer | None = None
 
     def _after_fork(self) -> None:
         # SQLite forbids using, and even closing, a connection carried over a fork: keep it untouched. The lock and the
@@ -72,8 +79,11 @@ class GroupCommit:
             self._inherited.append(self._ledger)
             self._ledger = None
         self._lock = threading.Lock()
+        self._fork_guard = ForkGuard(self._lock, self._close_ledger)
         self._waiting = {}
         self._pid = os.getpid()
+        self._commits = 0
+        self._checkpointer = None
 
     def _open(self) -> SqliteLedger:
         if self._ledger is None:
@@ -111,7 +121,15 @@ class GroupCommit:
                     f"the ledger {self.path} refused a write: {error}. Nothing of it was stored"
                 ) from error
             raise
+        self._commits += 1
+        if self._commits == BUSY_AFTER:
+            self._take_over_checkpoints(db)
         return answer, _reset(ledger)
+
+    def _take_over_checkpoints(self, db: sqlite3.Connection) -> None:
+        # A process that writes a lot leaves checkpoints to a thread; one that writes a little needs no thread.
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        self._checkpointer = Checkpointer(self.path)
 
     def now(self, verb: Verb[T]) -> T:
         """Run ``verb`` in a transaction of its own and return its answer; for threads: it waits for other writers."""
@@ -217,9 +235,16 @@ class GroupCommit:
         if self._pid != os.getpid():
             self._after_fork()
         with self._lock:
-            if self._ledger is not None:
-                self._ledger.db.close()
-                self._ledger = None
+            if self._checkpointer is not None:
+                self._checkpointer.close()
+                self._checkpointer = None
+            self._close_ledger()
+            self._commits = 0
+
+    def _close_ledger(self) -> None:
+        if self._ledger is not None:
+            self._ledger.db.close()
+            self._ledger = None
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -63,9 +63,8 @@ class Configuration:
 
     def see(self, tenant_id: str, now: int) -> None:
         """Remember a tenant at its first send."""
-        if tenant_id not in self.tenants:
-            self._db.execute(QUERIES["see_tenant"], (tenant_id, now))
-            self.tenants[tenant_id] = TenantRecord(tenant_id, added=False, created_at=now)
+        self._db.execute(QUERIES["see_tenant"], (tenant_id, now))
+        self.tenants[tenant_id] = TenantRecord(tenant_id, added=False, created_at=now)
 
     def put_tenant(self, tenant: TenantRecord) -> None:
         """Write a tenant's settings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from cgk_jobs.errors import ForeignDatabase, NotConfigured
+from cgk_jobs.errors import ForeignDatabase, NotConfigured, ProviderUnavailable
 
 __all__ = ["APPLICATION_ID", "QUERIES", "open_database"]
 
@@ -34,7 +34,7 @@ def open_database(path: Path, *, full_sync: bool = False) -> sqlite3.Connection:
     """A connection to the ledger at ``path``, created or migrated where needed.
 
     Raises ``ForeignDatabase`` for a file that is no ledger, is damaged, comes from a newer version, or lies on a network
-    file system; ``NotConfigured`` if it can't be opened.
+    file system; ``NotConfigured`` if it can't be opened or written; ``ProviderUnavailable`` if it stays locked.
     """
     path = path.resolve()
     kind = filesystem_of(path)
@@ -53,6 +53,13 @@ def open_database(path: Path, *, full_sync: bool = False) -> sqlite3.Connection:
         ) from error
     try:
         _prepare(connection, path, full_sync)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise ProviderUnavailable(f"the ledger {path} is locked by another process: look for a hanging one") from error
+        raise NotConfigured(
+            f"can't use the ledger {path}: {error}. Set JOBS_DATABASE_URL=sqlite:///a/writable/path"
+        ) from error
     except sqlite3.DatabaseError as error:
         connection.close()
         raise ForeignDatabase(

@@ -216,17 +216,18 @@ class SqliteLedger:
         self.configuration.changed()
         self.inbox.made_ready += 1
 
-    def schedule(self, schedule_id: str, timezone: str, expression: str) -> ScheduleRecord:
-        """How far a schedule has fired in a zone. One never seen begins now, and so does one whose expression changed."""
+    def schedule(self, schedule_id: str, timezone: str, expression: str, *, declare: bool) -> ScheduleRecord:
+        """How far a schedule has fired in a zone; see the boundary."""
         now = self._clock.micros()
         row = self.db.execute(QUERIES["find_schedule"], (schedule_id, timezone)).fetchone()
         if row is None:
             record = ScheduleRecord(schedule_id, timezone, expression, now)
         else:
             record = ScheduleRecord(*row)
-            if record.expression == expression:
+            if record.expression == expression or not declare:
                 return record
-            record = record._replace(expression=expression, last_at=max(record.last_at, now), tick_at=None)
+            # A tick half fired under the old expression stays: its other tenants are owed it.
+            record = record._replace(expression=expression, last_at=max(record.last_at, now))
         self.db.execute(QUERIES["put_schedule"], (*record,))
         return record
 

@@ -26,6 +26,10 @@ else:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+# Locks this process holds. With its number: a forked child inherits the list, and none of the locks.
+_held: set[tuple[int, str]] = set()
+
+
 class LifeLock:
     """A lock held as long as this process lives. Raises ``OSError`` if the file is locked already."""
 
@@ -38,15 +42,20 @@ class LifeLock:
         except OSError:
             os.close(self._descriptor)
             raise
+        _held.add((os.getpid(), str(path)))
 
     def release(self) -> None:
         """Give the lock back and remove the file."""
+        _held.discard((os.getpid(), str(self.path)))
         self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 
 def may_be_locked(path: Path) -> bool:
-    """Whether another process holds the lock. Never ask for a file of this process: asking would give its lock back."""
+    """Whether a process holds the lock, this one included."""
+    if (os.getpid(), str(path)) in _held:
+        # The file must not be touched: the system gives a process's lock back as it closes any descriptor of the file.
+        return True
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:

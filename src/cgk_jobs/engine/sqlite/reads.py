@@ -23,6 +23,7 @@ from cgk_jobs.engine.records import (
     WorkerRecord,
 )
 from cgk_jobs.engine.sqlite.database import QUERIES, open_database
+from cgk_jobs.engine.sqlite.forks import ForkGuard
 from cgk_jobs.engine.states import State
 from cgk_jobs.wire.ids import COUNTER_BITS
 
@@ -41,6 +42,7 @@ class SqliteReads:
         self._connection: sqlite3.Connection | None = None
         self._pid = os.getpid()
         self._inherited: list[sqlite3.Connection] = []
+        self._fork_guard = ForkGuard(self._lock, self._close_connection)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -56,6 +58,7 @@ class SqliteReads:
                 self._inherited.append(self._connection)
                 self._connection = None
             self._lock = threading.Lock()
+            self._fork_guard = ForkGuard(self._lock, self._close_connection)
             self._pid = os.getpid()
 
         def answer() -> T:
@@ -112,9 +115,13 @@ class SqliteReads:
     def close(self) -> None:
         """Close the connection; the next question opens it again."""
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
-                self._connection.close()
-                self._connection = None
+            if self._pid == os.getpid():
+                self._close_connection()
+
+    def _close_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _conditions(which: RunFilter) -> tuple[str, dict[str, Any]]:

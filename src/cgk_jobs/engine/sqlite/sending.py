@@ -44,17 +44,14 @@ class Inbox:
         """The transaction was rolled back."""
         self._rows.clear()
 
-    def next_seq(self) -> int:
-        """A sequence number nobody has; later ones are larger, whatever the clock does."""
-        self._last_seq = max(self._last_seq + 1, (self._clock.micros() // 1000) << COUNTER_BITS)
-        return self._last_seq
-
     def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
         """Store events with a run for each task that listens.
 
         Raises ``DuplicateKey`` for one key with two payloads, ``InvalidTask`` for a task nobody has declared.
         """
         now = self._clock.micros()
+        # Numbers follow the clock, and go on where they were while it stands still or steps back.
+        self._last_seq = max(self._last_seq, ((now // 1000) << COUNTER_BITS) - 1)
         return [self._insert(event, now) for event in events]
 
     def _insert(self, event: NewEvent, now: int) -> Stored:
@@ -69,8 +66,10 @@ class Inbox:
             if row is not None:
                 return Stored(row[2], row[1], (row[0],), duplicate=True)
         nonce = self._nonces.draw()
-        event_seq = self.next_seq()
-        self._configuration.see(event.tenant_id, now)
+        self._last_seq += 1
+        event_seq = self._last_seq
+        if event.tenant_id not in self._configuration.tenants:
+            self._configuration.see(event.tenant_id, now)
         targets = self._targets(event)
         seqs = tuple([self._add_run(event, target, event_seq, nonce, now) for target in targets])
         if not targets:

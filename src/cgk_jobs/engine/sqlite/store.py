@@ -25,7 +25,6 @@ from cgk_jobs.engine.records import (
     TenantRecord,
     WorkerRecord,
 )
-from cgk_jobs.engine.sqlite.checkpoints import Checkpointer
 from cgk_jobs.engine.sqlite.commits import Aftermath, GroupCommit
 from cgk_jobs.engine.sqlite.doorbell import Doorbell, Ringer, doorbell_folder
 from cgk_jobs.engine.sqlite.ledger import SqliteLedger
@@ -52,8 +51,6 @@ class SqliteStore:
         self._listeners: list[Hints] = []
         self._ringer = Ringer()
         self._own_bells: set[str] = set()
-        self._seats = 0
-        self._checkpointer: Checkpointer | None = None
 
     # -- hints -------------------------------------------------------------------------------------------------------
 
@@ -137,19 +134,12 @@ class SqliteStore:
         if bell.path:
             self._own_bells.add(bell.path)
         number = await self._commits.run(lambda ledger: ledger.add_worker(record))
-        self._seats += 1
-        if self._checkpointer is None:
-            self._checkpointer = Checkpointer(self.path)
         return SqliteSeat(self, number, lock, bell)
 
     async def leave_seat(self, worker: int, bell: str) -> None:
         """Forget a worker of this process that stopped in order."""
         await self._commits.run(lambda ledger: ledger.rescue(worker, spend_attempt=False))
         self._own_bells.discard(bell)
-        self._seats -= 1
-        if self._seats == 0 and self._checkpointer is not None:
-            checkpointer, self._checkpointer = self._checkpointer, None
-            await asyncio.to_thread(checkpointer.close)
 
     def beat(self, worker: int) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.beat(worker))
@@ -157,7 +147,8 @@ class SqliteStore:
     async def rescue(self, lease: float) -> int:
         count = 0
         for worker in await self.reads.workers():
-            if worker.pid != os.getpid() and self._is_dead(worker, lease):
+            # Not by process number: in a container the dead worker had the number of the one that follows it.
+            if self._is_dead(worker, lease):
                 _logger.warning("worker %d (process %d) is dead: its runs are taken back", worker.id, worker.pid)
                 count += await self._give_up(worker.id)
                 _remove(worker.lock_file, worker.doorbell)
@@ -186,8 +177,10 @@ class SqliteStore:
     def resume(self, kind: str, name: str) -> Awaitable[None]:
         return self._commits.run(lambda ledger: ledger.resume(kind, name))
 
-    def schedule(self, schedule_id: str, timezone: str, expression: str) -> Awaitable[ScheduleRecord]:
-        return self._commits.run(lambda ledger: ledger.schedule(schedule_id, timezone, expression))
+    def schedule(
+        self, schedule_id: str, timezone: str, expression: str, *, declare: bool = True
+    ) -> Awaitable[ScheduleRecord]:
+        return self._commits.run(lambda ledger: ledger.schedule(schedule_id, timezone, expression, declare=declare))
 
     def fire(
         self, before: ScheduleRecord, after: ScheduleRecord, events: Sequence[NewEvent]

@@ -30,6 +30,8 @@ class Commerce:
     """From the shipment to the first review mail."""
     review_follow_up_after: timedelta = timedelta(days=7)
     """From the first review mail to the second."""
+    seconds_between_texts: float = 1.0
+    """The pace of the queue of text messages; 0 where the vendor is a double and nobody waits."""
 
     def groups(self) -> list[TaskGroup]:
         """The tasks of every category, for ``jobs.include``."""

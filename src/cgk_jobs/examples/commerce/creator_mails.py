@@ -47,8 +47,8 @@ NEVER_LOGGED_IN = """
 """
 STALLED = """
     INSERT INTO mails (mail_id, kind, recipient, template, reference, due_at)
-    SELECT :template || ':' || creator_id || ':' || ((:now - approved_at) / (:every * :day)), 'creator', email, :template,
-           creator_id, :now
+    SELECT :template || ':' || creator_id || ':' || ((:now - approved_at - :after * :day) / (:every * :day)), 'creator',
+           email, :template, creator_id, :now
     FROM creators JOIN creator_progress USING (creator_id)
     WHERE state = 'approved' AND set_up = 0 AND logged_in_at IS NOT NULL
       AND approved_at BETWEEN :now - 30 * :day AND :now - :after * :day
@@ -56,7 +56,7 @@ STALLED = """
 """
 WELCOME_CALL = """
     INSERT INTO mails (mail_id, kind, recipient, template, reference, due_at)
-    SELECT 'call:' || creator_id || ':' || ((:now - approved_at) / (3 * :day)), 'creator', email, 'welcome-call',
+    SELECT 'call:' || creator_id || ':' || ((:now - approved_at - :day) / (3 * :day)), 'creator', email, 'welcome-call',
            creator_id, :now
     FROM creators JOIN creator_progress USING (creator_id)
     WHERE state = 'approved' AND set_up = 1 AND call_booked_at IS NULL

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from cgk_jobs import Tick
 from cgk_jobs.clock import to_micros
 
-__all__ = ["DAY", "HOUR", "closed_days", "day_span", "span"]
+__all__ = ["DAY", "HOUR", "closed_days", "day_span", "month_before", "span"]
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -34,3 +34,9 @@ def closed_days(tick: Tick) -> list[date]:
     first = tick.previous_at.astimezone(UTC).date() if tick.previous_at else yesterday
     first = max(min(first, yesterday), today - timedelta(days=31))
     return [first + timedelta(days=number) for number in range((today - first).days)]
+
+
+def month_before(tick: Tick) -> tuple[date, date]:
+    """The first and last day of the month that ended before the tick, on the clocks of its schedule."""
+    last = tick.local_time.date().replace(day=1) - timedelta(days=1)
+    return last.replace(day=1), last

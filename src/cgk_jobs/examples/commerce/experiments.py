@@ -6,7 +6,8 @@ import json
 from datetime import date
 from sqlite3 import Connection
 
-from cgk_jobs.examples.commerce.days import DAY, HOUR, day_span
+from cgk_jobs.clock import from_micros
+from cgk_jobs.examples.commerce.days import DAY, day_span
 from cgk_jobs.examples.commerce.orders import assign_variants
 
 __all__ = ["attach_missed_orders", "measure", "measure_all", "optimize", "rebuild", "start_and_stop", "summary"]
@@ -69,13 +70,14 @@ def start_and_stop(db: Connection, now: int) -> int:
 
 
 def optimize(db: Connection, now: int, test_id: str | None = None) -> int:
-    """Weigh the variants of running experiments by the revenue of their last seven days; says how many were weighed."""
+    """Weigh the variants of running experiments by what was measured in seven days; says how many tests were weighed."""
     revenue: dict[str, dict[str, int]] = {}
+    since = from_micros(now - 7 * DAY).date().isoformat()
     for test, variant, cents in db.execute(
-        "SELECT v.test_id, v.variant, coalesce(sum(o.amount_cents), 0) FROM ab_variants v JOIN ab_tests t USING (test_id)"
-        " LEFT JOIN ab_orders o ON o.test_id = v.test_id AND o.variant = v.variant AND o.assigned_at >= ?2"
+        "SELECT v.test_id, v.variant, coalesce(sum(m.revenue_cents), 0) FROM ab_tests t JOIN ab_variants v USING (test_id)"
+        " LEFT JOIN ab_metrics m ON m.test_id = v.test_id AND m.variant = v.variant AND m.day_on >= ?2"
         " WHERE t.state = 'running' AND (?1 IS NULL OR v.test_id = ?1) GROUP BY v.test_id, v.variant",
-        (test_id, now - 7 * DAY),
+        (test_id, since),
     ).fetchall():
         revenue.setdefault(test, {})[variant] = max(cents, 0)
     for test, cents_of in revenue.items():
@@ -85,15 +87,15 @@ def optimize(db: Connection, now: int, test_id: str | None = None) -> int:
             continue
         for variant, cents in cents_of.items():
             db.execute(
-                "UPDATE ab_variants SET weight = ? WHERE test_id = ? AND variant = ?",
+                "UPDATE ab_variants SET weight = ?1 WHERE test_id = ?2 AND variant = ?3 AND weight != ?1",
                 (SMALLEST_WEIGHT + spare * cents // total, test, variant),
             )
     return len(revenue)
 
 
 def summary(db: Connection, now: int) -> str:
-    """The running experiments in a line each, as posted to the team."""
-    day = date.fromordinal(date(1970, 1, 1).toordinal() + (now - HOUR) // DAY).isoformat()
+    """The orders of the day before in the running experiments, a line each, as posted to the team."""
+    day = from_micros(now - DAY).date().isoformat()
     rows = db.execute(
         "SELECT name, json_group_object(variant, orders) FROM ab_tests JOIN ab_metrics USING (test_id)"
         " WHERE state = 'running' AND day_on = ? GROUP BY test_id ORDER BY name",

@@ -6,23 +6,49 @@ from sqlite3 import Connection
 from typing import Literal
 from zlib import crc32
 
-__all__ = ["assign_variants", "attribute", "book", "exclude", "grant_commission", "reverse_commission"]
+__all__ = [
+    "Kind",
+    "adjust_commission",
+    "assign_variants",
+    "attribute",
+    "book",
+    "exclude",
+    "grant_commission",
+    "grant_missing",
+    "reverse_commission",
+]
+
+Kind = Literal["created", "cancelled", "refunded", "adjusted"]
+
+LAST_CHANNEL = """
+    SELECT channel FROM touchpoints WHERE customer_id = ? AND touched_at <= ? ORDER BY touched_at DESC LIMIT 1
+"""
+GRANT_MISSING = """
+    INSERT INTO commissions (order_id, creator_id, amount_cents, currency, earned_at)
+    SELECT order_id, creator_id, amount_cents * basis_points / 10000, currency, booked_at
+    FROM orders JOIN referrals USING (customer_id)
+    WHERE kind = 'created' AND booked_at >= :since AND amount_cents > 0
+      AND (:creator_id IS NULL OR creator_id = :creator_id)
+      AND NOT EXISTS (SELECT 1 FROM commissions WHERE commissions.order_id = orders.order_id)
+      AND NOT EXISTS (SELECT 1 FROM orders AS gone WHERE gone.order_id = orders.order_id AND gone.kind = 'cancelled')
+"""
 
 
 def book(
     db: Connection,
     order_id: str,
-    kind: Literal["created", "cancelled", "adjusted"],
+    kind: Kind,
     amount_cents: int,
     currency: str,
     now: int,
     customer_id: str | None = None,
+    reference: str = "",
 ) -> bool:
-    """Enter an amount in the books; false if this order's amount of this kind was there before."""
+    """Enter an amount in the books; false if this order's amount of this kind and reference was there before."""
     entered = db.execute(
-        "INSERT INTO orders (order_id, kind, customer_id, amount_cents, currency, booked_at) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO NOTHING",
-        (order_id, kind, customer_id, amount_cents, currency, now),
+        "INSERT INTO orders (order_id, kind, reference, customer_id, amount_cents, currency, booked_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (order_id, kind, reference, customer_id, amount_cents, currency, now),
     )
     if entered.rowcount != 1:
         return False
@@ -37,16 +63,16 @@ def book(
     return True
 
 
-def attribute(db: Connection, order_id: str, customer_id: str | None) -> str | None:
+def attribute(db: Connection, order_id: str, customer_id: str | None, now: int) -> str | None:
     """Credit the channel the customer touched last; without one the order is kept for ``unattributed`` tasks."""
-    touched = None
-    if customer_id is not None:
-        touched = db.execute(
-            "SELECT channel FROM touchpoints WHERE customer_id = ? ORDER BY touched_at DESC LIMIT 1",
-            (customer_id,),
-        ).fetchone()
+    touched = None if customer_id is None else db.execute(LAST_CHANNEL, (customer_id, now)).fetchone()
     if touched is None:
-        db.execute("INSERT INTO unattributed (order_id) VALUES (?) ON CONFLICT DO NOTHING", (order_id,))
+        db.execute(
+            "INSERT INTO unattributed (order_id) SELECT ?1"
+            " WHERE NOT EXISTS (SELECT 1 FROM order_credits WHERE order_id = ?1 AND model = 'last_touch')"
+            " ON CONFLICT DO NOTHING",
+            (order_id,),
+        )
         return None
     channel = str(touched[0])
     db.execute(
@@ -71,6 +97,11 @@ def grant_commission(
     )
 
 
+def grant_missing(db: Connection, since: int, creator_id: str | None = None) -> int:
+    """Grant the commissions of orders booked since then that have none, to all creators or one; says how many."""
+    return db.execute(GRANT_MISSING, {"since": since, "creator_id": creator_id}).rowcount
+
+
 def reverse_commission(db: Connection, order_id: str, now: int) -> bool:
     """Take an order's commission back; what was credited to the creator already is booked against the balance."""
     row = db.execute(
@@ -81,12 +112,39 @@ def reverse_commission(db: Connection, order_id: str, now: int) -> bool:
     if row is None:
         return False
     creator_id, amount_cents, currency = row
+    _claim_back(db, f"reversal:{order_id}", order_id, creator_id, amount_cents, currency, now)
+    return True
+
+
+def adjust_commission(db: Connection, order_id: str, refund_id: str, refund_cents: int, now: int) -> int:
+    """Take back the refund's share of an order's commission; says how many cents that were.
+
+    Call it once for each refund, in the transaction that books it. Refunds of the whole order take the whole commission.
+    """
+    row = db.execute(
+        "SELECT c.creator_id, c.amount_cents, c.currency, o.amount_cents + coalesce((SELECT sum(amount_cents) FROM orders"
+        " WHERE order_id = ?1 AND kind = 'refunded' AND reference != ?2), 0)"
+        " FROM commissions c JOIN orders o ON o.order_id = c.order_id AND o.kind = 'created'"
+        " WHERE c.order_id = ?1 AND c.state != 'reversed'",
+        (order_id, refund_id),
+    ).fetchone()
+    if row is None or row[3] <= 0:
+        return 0
+    creator_id, commission_cents, currency, left_cents = row
+    taken = min(refund_cents * commission_cents // left_cents, commission_cents)
+    db.execute("UPDATE commissions SET amount_cents = amount_cents - ? WHERE order_id = ?", (taken, order_id))
+    _claim_back(db, f"adjustment:{order_id}:{refund_id}", order_id, creator_id, taken, currency, now)
+    return int(taken)
+
+
+def _claim_back(
+    db: Connection, entry_id: str, order_id: str, creator_id: str, amount_cents: int, currency: str, now: int
+) -> None:
     db.execute(
         "INSERT INTO creator_entries (entry_id, creator_id, amount_cents, currency, booked_at)"
         " SELECT ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM creator_entries WHERE entry_id = ?) ON CONFLICT DO NOTHING",
-        (f"reversal:{order_id}", creator_id, -amount_cents, currency, now, f"commission:{order_id}"),
+        (entry_id, creator_id, -amount_cents, currency, now, f"commission:{order_id}"),
     )
-    return True
 
 
 def assign_variants(

@@ -11,7 +11,7 @@ from cgk_jobs.tenancy import current_tenant
 if TYPE_CHECKING:
     from cgk_jobs.examples.commerce.application import Commerce
 
-__all__ = ["cancel_mails", "queue_mail", "release_failed", "send_due_mails", "send_mail"]
+__all__ = ["cancel_mails", "deliver_mail", "due_mails", "queue_mail", "release_failed", "send_due_mails", "send_mail"]
 
 
 def queue_mail(
@@ -45,8 +45,19 @@ def release_failed(db: Connection, kind: str, now: int, most_attempts: int = 5) 
     ).rowcount
 
 
-async def send_mail(app: Commerce, mail_id: str) -> bool:
-    """Send one planned mail unless it was sent or cancelled; false if it did not leave."""
+def due_mails(db: Connection, kind: str, now: int, most: int) -> list[tuple[str, int]]:
+    """Up to ``most`` mails of a kind that are due, the longest due first: id and attempts so far of each."""
+    return db.execute(
+        "SELECT mail_id, attempts FROM mails WHERE kind = ? AND state = 'pending' AND due_at <= ? ORDER BY due_at LIMIT ?",
+        (kind, now, most),
+    ).fetchall()
+
+
+async def deliver_mail(app: Commerce, mail_id: str) -> bool:
+    """Send one planned mail; false if it was sent before, was cancelled, or is unknown.
+
+    Raises ``VendorUnavailable``; the mail is then failed and the attempt counted.
+    """
     with app.shops.current() as db:
         row = db.execute(
             "SELECT recipient, template, reference FROM mails WHERE mail_id = ? AND state NOT IN ('sent', 'cancelled')",
@@ -58,8 +69,12 @@ async def send_mail(app: Commerce, mail_id: str) -> bool:
         await app.mailer.mail(current_tenant(), mail_id, *row)
     except VendorUnavailable:
         with app.shops.current() as db:
-            db.execute("UPDATE mails SET state = 'failed', attempts = attempts + 1 WHERE mail_id = ?", (mail_id,))
-        return False
+            # Whoever cancelled it meanwhile is right.
+            db.execute(
+                "UPDATE mails SET state = 'failed', attempts = attempts + 1 WHERE mail_id = ? AND state != 'cancelled'",
+                (mail_id,),
+            )
+        raise
     with app.shops.current() as db:
         db.execute(
             "UPDATE mails SET state = 'sent', attempts = attempts + 1, sent_at = ? WHERE mail_id = ?",
@@ -68,14 +83,19 @@ async def send_mail(app: Commerce, mail_id: str) -> bool:
     return True
 
 
+async def send_mail(app: Commerce, mail_id: str) -> bool:
+    """As ``deliver_mail``, and false as well if the vendor did not answer: the mail is then failed."""
+    try:
+        return await deliver_mail(app, mail_id)
+    except VendorUnavailable:
+        return False
+
+
 async def send_due_mails(app: Commerce, kind: str, most: int) -> int:
     """Send up to ``most`` mails of a kind that are due; says how many left."""
     with app.shops.current() as db:
-        due = db.execute(
-            "SELECT mail_id FROM mails WHERE kind = ? AND state = 'pending' AND due_at <= ? ORDER BY due_at LIMIT ?",
-            (kind, app.now(), most),
-        ).fetchall()
+        due = due_mails(db, kind, app.now(), most)
     sent = 0
-    for (mail_id,) in due:
+    for mail_id, _ in due:
         sent += await send_mail(app, mail_id)
     return sent

@@ -65,7 +65,7 @@ AFTER_10_SECONDS = Retry(max_attempts=2, backoff="fixed", initial=10)
 AFTER_30_SECONDS = Retry(max_attempts=2, backoff="fixed", initial=30)
 AFTER_A_MINUTE = Retry(max_attempts=2, backoff="fixed", initial=60)
 
-REVIEW_MAIL_RATES = (Rate(10, seconds=1, per="tenant"), Rate(1, seconds=0.55))
+REVIEW_MAIL_RATES = (Rate(10, seconds=1, per="tenant"), Rate(1, seconds=0.55, shared="mail-vendor"))
 """Ten a second in each tenant, and the mail vendor's own pace over all of them."""
 TEXT_RATES_PER_RECIPIENT = (Rate(5, seconds=3600, per="recipient"), Rate(20, seconds=86_400, per="recipient"))
 """Nobody is texted more than five times an hour and twenty times a day."""

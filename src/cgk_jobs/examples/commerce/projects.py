@@ -65,9 +65,9 @@ async def track_parcels(
         return 0
     found = await carrier.track(current_tenant(), [number for _, number in underway])
     ended = [
-        (found[number], app.now() if found[number] == "delivered" else None, parcel)
+        (state, app.now() if state == "delivered" else None, parcel)
         for parcel, number in underway
-        if found[number] != "in_transit"
+        if (state := found.get(number, "in_transit")) != "in_transit"
     ]
     if ended:
         with app.shops.current() as db:

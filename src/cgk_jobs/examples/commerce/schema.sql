@@ -3,15 +3,17 @@
 
 -- Orders
 
--- Every amount that an order brought in or gave back, once: revenue is their sum.
+-- Every amount that an order brought in or gave back, once: revenue is their sum. `reference` tells several of a kind
+-- apart, as an order may be refunded repeatedly.
 CREATE TABLE IF NOT EXISTS orders (
     order_id     TEXT NOT NULL,
-    kind         TEXT NOT NULL CHECK (kind IN ('created', 'cancelled', 'adjusted')),
+    kind         TEXT NOT NULL CHECK (kind IN ('created', 'cancelled', 'refunded', 'adjusted')),
+    reference    TEXT NOT NULL DEFAULT '',
     customer_id  TEXT,
     amount_cents INTEGER NOT NULL,
     currency     TEXT NOT NULL,
     booked_at    INTEGER NOT NULL,
-    PRIMARY KEY (order_id, kind)
+    PRIMARY KEY (order_id, kind, reference)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS orders_by_time ON orders (booked_at);
 
@@ -24,10 +26,13 @@ CREATE TABLE IF NOT EXISTS customers (
     ordered_cents INTEGER NOT NULL DEFAULT 0,
     last_order_at INTEGER
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS customers_by_phone ON customers (phone) WHERE phone IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS fulfilments (
     fulfillment_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, tracking_number TEXT, shipped_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS fulfilments_by_order ON fulfilments (order_id);
 
 CREATE TABLE IF NOT EXISTS stock (
     variant_id TEXT NOT NULL, location_id TEXT NOT NULL, quantity INTEGER NOT NULL, counted_at INTEGER NOT NULL,
@@ -47,7 +52,14 @@ CREATE TABLE IF NOT EXISTS order_credits (
     order_id TEXT NOT NULL, model TEXT NOT NULL, channel TEXT NOT NULL, basis_points INTEGER NOT NULL,
     PRIMARY KEY (order_id, model, channel)
 ) WITHOUT ROWID;
+-- Orders that no channel is known for yet; after the last try they are credited to 'direct' and leave.
 CREATE TABLE IF NOT EXISTS unattributed (order_id TEXT PRIMARY KEY, tries INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS exports (
+    export_id TEXT PRIMARY KEY, format TEXT NOT NULL CHECK (format IN ('csv', 'json')), asked_at INTEGER NOT NULL,
+    body TEXT
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS exports_asked ON exports (asked_at) WHERE body IS NULL;
 
 CREATE TABLE IF NOT EXISTS attribution_days (
     day_on TEXT NOT NULL, channel TEXT NOT NULL, orders INTEGER NOT NULL, revenue_cents INTEGER NOT NULL,
@@ -102,7 +114,8 @@ CREATE TABLE IF NOT EXISTS ab_metrics (
 
 CREATE TABLE IF NOT EXISTS creators (
     creator_id TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, country TEXT NOT NULL DEFAULT 'US',
-    stripe_account TEXT, wise_recipient TEXT, state TEXT NOT NULL DEFAULT 'applied', set_up INTEGER NOT NULL DEFAULT 0
+    stripe_account TEXT, wise_recipient TEXT, currency TEXT NOT NULL DEFAULT 'USD',
+    state TEXT NOT NULL DEFAULT 'applied', set_up INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS referrals (
     customer_id TEXT PRIMARY KEY, creator_id TEXT NOT NULL, basis_points INTEGER NOT NULL
@@ -118,13 +131,16 @@ CREATE TABLE IF NOT EXISTS creator_entries (
     entry_id TEXT PRIMARY KEY, creator_id TEXT NOT NULL, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL,
     booked_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS creator_entries_by_creator ON creator_entries (creator_id, booked_at, amount_cents);
+CREATE INDEX IF NOT EXISTS creator_entries_by_time ON creator_entries (booked_at);
 CREATE TABLE IF NOT EXISTS payouts (
     payout_id TEXT PRIMARY KEY, creator_id TEXT NOT NULL, amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
     currency TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'requested'
         CHECK (state IN ('requested', 'approved', 'sent', 'completed', 'failed', 'manual_review')),
-    provider TEXT, transfer_id TEXT UNIQUE, requested_at INTEGER NOT NULL
+    provider TEXT, transfer_id TEXT UNIQUE, requested_at INTEGER NOT NULL, completed_at INTEGER
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS payouts_by_state ON payouts (state, provider);
 CREATE TABLE IF NOT EXISTS expenses (
     reference TEXT PRIMARY KEY, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL, spent_at INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -135,14 +151,17 @@ CREATE TABLE IF NOT EXISTS profit_months (
 CREATE TABLE IF NOT EXISTS accounts (
     account TEXT PRIMARY KEY, balance_cents INTEGER NOT NULL, threshold_cents INTEGER NOT NULL, currency TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS balance_checks (
-    account TEXT NOT NULL, checked_at INTEGER NOT NULL, balance_cents INTEGER NOT NULL, PRIMARY KEY (account, checked_at)
+CREATE TABLE IF NOT EXISTS topups (
+    topup_id TEXT PRIMARY KEY, account TEXT NOT NULL, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'succeeded', 'failed'))
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS topups_pending ON topups (topup_id) WHERE state = 'pending';
 CREATE TABLE IF NOT EXISTS draw_requests (
     request_id TEXT PRIMARY KEY, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'requested' CHECK (state IN ('requested', 'approved', 'rejected', 'sent')),
     transfer_id TEXT UNIQUE
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS draw_requests_approved ON draw_requests (request_id) WHERE state = 'approved';
 
 -- Messages out
 
@@ -153,12 +172,16 @@ CREATE TABLE IF NOT EXISTS mails (
     attempts INTEGER NOT NULL DEFAULT 0, sent_at INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS mails_due ON mails (kind, due_at) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS mails_held_back ON mails (kind, due_at) WHERE state = 'awaiting';
+CREATE INDEX IF NOT EXISTS mails_sent ON mails (kind, sent_at) WHERE state = 'sent';
 CREATE TABLE IF NOT EXISTS texts (
     text_id TEXT PRIMARY KEY, recipient TEXT NOT NULL, body TEXT NOT NULL, due_at INTEGER NOT NULL,
+    transactional INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'failed', 'refused')),
     attempts INTEGER NOT NULL DEFAULT 0, tried_at INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS texts_due ON texts (due_at) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS texts_tried ON texts (state, tried_at) WHERE tried_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS deliveries (
     delivery_id TEXT PRIMARY KEY, endpoint TEXT NOT NULL, body TEXT NOT NULL, due_at INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'dead')),
@@ -176,6 +199,10 @@ CREATE TABLE IF NOT EXISTS inbound_events (
 CREATE TABLE IF NOT EXISTS reviews (
     review_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, rating INTEGER NOT NULL, written_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS reviews_by_order ON reviews (order_id);
+CREATE TABLE IF NOT EXISTS review_mail_days (
+    day_on TEXT PRIMARY KEY, sent INTEGER NOT NULL DEFAULT 0, reviewed INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS survey_answers (
     response_id TEXT PRIMARY KEY, survey_id TEXT NOT NULL, order_id TEXT, score INTEGER, channel TEXT,
     answered_at INTEGER NOT NULL
@@ -188,16 +215,19 @@ CREATE TABLE IF NOT EXISTS checkouts (
     touched_at INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'abandoned', 'completed', 'expired'))
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS checkouts_idle ON checkouts (touched_at) WHERE state = 'open';
+CREATE INDEX IF NOT EXISTS checkouts_idle ON checkouts (state, touched_at);
 CREATE TABLE IF NOT EXISTS gift_cards (
     card_id TEXT PRIMARY KEY, order_id TEXT, email TEXT NOT NULL, balance_cents INTEGER NOT NULL, currency TEXT NOT NULL,
-    expires_on TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'granted' CHECK (state IN ('granted', 'credited', 'failed'))
+    expires_on TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'granted' CHECK (state IN ('granted', 'credited', 'failed')),
+    warned INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS gift_cards_expiring ON gift_cards (expires_on) WHERE warned = 0;
 CREATE TABLE IF NOT EXISTS subscriptions (
     subscription_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL,
     interval_days INTEGER NOT NULL DEFAULT 30, next_billing_on TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'past_due', 'cancelled'))
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS subscriptions_by_billing ON subscriptions (state, next_billing_on);
 CREATE TABLE IF NOT EXISTS billings (
     subscription_id TEXT NOT NULL, period_start_on TEXT NOT NULL, period_end_on TEXT NOT NULL,
     amount_cents INTEGER NOT NULL, currency TEXT NOT NULL, charge_id TEXT NOT NULL UNIQUE, charged_at INTEGER NOT NULL,

@@ -13,26 +13,35 @@ import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cgk_jobs import NonRetryable
 
 __all__ = [
     "AdPlatform",
     "Answer",
+    "CardDeclined",
     "Chat",
     "Done",
     "Endpoint",
     "Mailer",
     "PaymentGateway",
     "SmsGateway",
+    "TransferState",
     "VendorDoubles",
     "VendorUnavailable",
 ]
 
 
+TransferState = Literal["pending", "paid", "failed"]
+
+
 class VendorUnavailable(Exception):
     """The vendor did not answer; whether it acted is unknown. Worth another attempt with the same key."""
+
+
+class CardDeclined(Exception):
+    """The customer's bank refused; nothing was charged, and the key stays free for another attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +84,19 @@ class Chat(Protocol):
 
 
 class PaymentGateway(Protocol):
-    """Takes money from customers and sends it to creators and the treasury."""
+    """Takes money from customers and sends it to creators and the treasury.
+
+    One key moves money once. ``charge`` raises ``CardDeclined``. ``transfer`` pays out ``into`` another currency at the
+    rate of ``provider`` where one is given. Each raises ``VendorUnavailable``.
+    """
 
     async def charge(self, tenant_id: str, key: str, customer: str, amount_cents: int, currency: str) -> Answer: ...
 
     async def transfer(
-        self, tenant_id: str, key: str, recipient: str, amount_cents: int, currency: str, provider: str
+        self, tenant_id: str, key: str, recipient: str, amount_cents: int, currency: str, provider: str, into: str = ""
     ) -> Answer: ...
+
+    async def transfer_state(self, tenant_id: str, key: str) -> TransferState: ...
 
     async def credit(self, tenant_id: str, key: str, customer: str, amount_cents: int, currency: str) -> Answer: ...
 
@@ -104,7 +119,8 @@ class VendorDoubles:
     """Every vendor at once.
 
     ``delay``: seconds each call takes. ``failure_rate``: the share of calls that raise ``VendorUnavailable``, drawn from
-    ``seed``. ``folder`` ``None`` keeps the record in memory.
+    ``seed``. ``folder`` ``None`` keeps the record in memory. Cards of the customers in ``declining`` are refused; transfers
+    whose key is in ``transfer_states`` are in the state it names, all others were paid at once.
     """
 
     def __init__(
@@ -112,6 +128,8 @@ class VendorDoubles:
     ) -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+        self.declining: set[str] = set()
+        self.transfer_states: dict[str, TransferState] = {}
         self._delay = delay
         self._failure_rate = failure_rate
         self._dice = random.Random(seed)  # noqa: S311 - nothing here is a secret
@@ -123,6 +141,7 @@ class VendorDoubles:
             check_same_thread=False,
         )
         self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS done (vendor TEXT NOT NULL, action TEXT NOT NULL, tenant_id TEXT NOT NULL,"
             " key TEXT NOT NULL, target TEXT NOT NULL, detail TEXT NOT NULL, amount_cents INTEGER NOT NULL,"
@@ -139,13 +158,20 @@ class VendorDoubles:
         return await self._act(Done("chat", "post", tenant_id, key, channel, message, 0))
 
     async def charge(self, tenant_id: str, key: str, customer: str, amount_cents: int, currency: str) -> Answer:
+        if customer in self.declining:
+            raise CardDeclined(f"payments: the card of {customer} was declined")
         return await self._act(Done("payments", "charge", tenant_id, key, customer, currency, amount_cents))
 
     async def transfer(
-        self, tenant_id: str, key: str, recipient: str, amount_cents: int, currency: str, provider: str
+        self, tenant_id: str, key: str, recipient: str, amount_cents: int, currency: str, provider: str, into: str = ""
     ) -> Answer:
-        detail = f"{currency} {provider}"
+        detail = f"{currency} {provider}" if into in ("", currency) else f"{currency} to {into} {provider}"
         return await self._act(Done("payments", "transfer", tenant_id, key, recipient, detail, amount_cents))
+
+    async def transfer_state(self, tenant_id: str, key: str) -> TransferState:
+        if self._delay:
+            await asyncio.sleep(self._delay)
+        return self.transfer_states.get(key, "paid")
 
     async def credit(self, tenant_id: str, key: str, customer: str, amount_cents: int, currency: str) -> Answer:
         return await self._act(Done("payments", "credit", tenant_id, key, customer, currency, amount_cents))

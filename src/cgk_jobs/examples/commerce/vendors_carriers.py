@@ -27,12 +27,15 @@ class CarrierDouble:
 
     def __init__(self, states: Mapping[str, ParcelState] | None = None, *, delay: float = 0.0) -> None:
         self.states: dict[str, ParcelState] = dict(states or {})
+        self.asked: list[str] = []
+        """Every number it was asked about, repetitions included."""
         self.down = False
         self._delay = delay
 
     async def track(self, tenant_id: str, tracking_numbers: Collection[str]) -> Mapping[str, ParcelState]:
         if self._delay:
             await asyncio.sleep(self._delay)
+        self.asked += tracking_numbers
         if self.down:
             raise VendorUnavailable("carrier: no connection")
         return {number: self.states.get(number, "in_transit") for number in tracking_numbers}

@@ -14,10 +14,12 @@ from cgk_jobs.events.catalogue.commerce import (
     OrderReceived,
     ProductSync,
 )
+from cgk_jobs.events.catalogue.reviews import ReviewEmailQueued
 from cgk_jobs.examples.commerce import orders, review_mails
 from cgk_jobs.examples.commerce.payloads import OrderIds
 from cgk_jobs.examples.commerce.policies import BATCH, DEFAULT, SHOP
 from cgk_jobs.examples.commerce.simulation import simulated
+from cgk_jobs.examples.commerce.stream import OrderAdjusted
 
 if TYPE_CHECKING:
     from cgk_jobs.examples.commerce.application import Commerce
@@ -76,7 +78,7 @@ def _orders(group: TaskGroup, app: Commerce) -> None:
     async def order_attribution(event: OrderCreated) -> None:
         """Credit the channel that brought the order."""
         with app.shops.current() as db:
-            orders.attribute(db, event.order_id, event.customer_id)
+            orders.attribute(db, event.order_id, event.customer_id, app.now())
 
     @group.task(on=OrderCreated, id="commerce-order-commission", retry=SHOP, tags=("commerce",))
     async def order_commission(event: OrderCreated) -> None:
@@ -100,6 +102,7 @@ def _orders(group: TaskGroup, app: Commerce) -> None:
                 tenant_id=event.tenant_id,
                 order_id=event.order_id,
                 customer_id=event.customer_id,
+                shopify_order_id=event.shopify_order_id,
                 total_amount_cents=event.total_amount_cents,
                 currency=event.currency,
             ),
@@ -108,30 +111,48 @@ def _orders(group: TaskGroup, app: Commerce) -> None:
 
     @group.task(on=OrderFulfilled, id="commerce-handle-order-fulfilled", retry=SHOP, tags=("commerce",))
     async def handle_order_fulfilled(event: OrderFulfilled) -> None:
-        """Note the shipment."""
+        """Note the shipment and let go of the review mails that waited for it."""
         with app.shops.current() as db:
             db.execute(
                 "INSERT INTO fulfilments (fulfillment_id, order_id, tracking_number, shipped_at) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET tracking_number = excluded.tracking_number",
                 (event.fulfillment_id, event.order_id, event.tracking_number, app.now()),
             )
+            review_mails.release_delivered(db, event.order_id)
 
     @group.task(on=OrderFulfilled, id="commerce-order-review-email", retry=SHOP, tags=("commerce",))
     async def order_review_email(event: OrderFulfilled, ctx: Context) -> str:
         """Ask for a review some days after the shipment and once more a week later.
 
         One run for the whole sequence: it sleeps for days and holds no worker meanwhile. It ends early if a review came
-        in, or if the order's mails were cancelled; cancelling the run stops it at once.
+        in, or if the order or its mails were cancelled; cancelling the run, by its id or a tag, stops it at once.
         """
         planned = await ctx.step("plan", review_mails.plan, app, event.order_id)
         if not planned:
             return "no address"
         for number, wait in enumerate((app.review_request_after, app.review_follow_up_after), start=1):
             await ctx.sleep(wait)
-            ctx.check_cancelled()
-            if not await ctx.step(f"mail-{number}", review_mails.send, app, event.order_id, number):
+            due = await ctx.step(f"mail-{number}", review_mails.due, app, event.order_id, number)
+            if due is None:
                 return f"stopped before mail {number}"
-        return "both mails sent"
+            mail_id = review_mails.mail_id_of(event.order_id, number)
+            await ctx.send(
+                ReviewEmailQueued(
+                    tenant_id=event.tenant_id,
+                    review_email_id=mail_id,
+                    order_id=event.order_id,
+                    customer_id=due[0],
+                    template_id=due[1],
+                ),
+                key=mail_id,
+            )
+        return "both mails queued"
+
+    @group.task(on=OrderAdjusted, id="commerce-handle-order-adjusted", retry=SHOP, tags=("commerce",))
+    async def handle_order_adjusted(event: OrderAdjusted) -> None:
+        """Enter a correction in the books. Not in the inventory, as the event is this example's own."""
+        with app.shops.current() as db:
+            orders.book(db, event.order_id, "adjusted", event.amount_cents, event.currency, app.now())
 
     simulated(
         group.task(id="commerce-sync-order-batch", retry=BATCH, tags=("commerce", "simulated")),

@@ -1,0 +1,207 @@
+"""The measures, each run in a process of its own: ``python -m cgk_jobs.benchmarks.measures NAME FOLDER COUNT``.
+
+Everything is on that a real application has: validated events, 50 tenants in fair order, fences, history, the journal and
+log of runs. Handlers do nothing. A measure prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from cgk_jobs import Context, Event, Jobs
+
+__all__ = ["MEASURES", "Ping"]
+
+TENANTS = 50
+SENDERS = 64
+
+
+class Ping(Event, name="benchmark.ping"):
+    """What is sent. ``sent_at``: monotonic nanoseconds."""
+
+    number: int
+    sent_at: int = 0
+
+
+class Bench:
+    """An application with one task that counts, and notes how late it started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.jobs = Jobs(database=folder / "jobs.db")
+        self.count = 0
+        self.target = -1
+        self.reached = asyncio.Event()
+        self.waits: list[int] = []
+
+        @self.jobs.task(on=Ping, id="ping")
+        async def ping(event: Ping, ctx: Context) -> None:
+            if event.sent_at:
+                self.waits.append(time.monotonic_ns() - event.sent_at)
+            self.count += 1
+            if self.count == self.target:
+                self.reached.set()
+
+    async def finish(self, target: int) -> None:
+        """Wait until ``target`` handlers have run and the ledger knows of it."""
+        self.target = target
+        if self.count < target:
+            await self.reached.wait()
+        running = self.jobs.running
+        while running is not None and not running.idle:
+            await asyncio.sleep(0)
+
+
+def pings(count: int) -> list[Ping]:
+    """Events of many tenants in turn."""
+    return [Ping(tenant_id=f"tenant-{number % TENANTS}", number=number) for number in range(count)]
+
+
+async def batch_sends(folder: Path, count: int) -> dict[str, float]:
+    """Events stored a second, 1,000 in each ``send_many``; building them included."""
+    bench = Bench(folder)
+    await bench.jobs.declare()
+    begun = time.perf_counter()
+    for first in range(0, count, 1_000):
+        await bench.jobs.send_many(
+            [Ping(tenant_id=f"tenant-{number % TENANTS}", number=number) for number in range(first, first + 1_000)]
+        )
+    return {"per_second": count / (time.perf_counter() - begun)}
+
+
+async def sequential_sends(folder: Path, count: int) -> dict[str, float]:
+    """Sends a second, each awaited before the next."""
+    bench = Bench(folder)
+    await bench.jobs.declare()
+    begun = time.perf_counter()
+    for number in range(count):
+        await bench.jobs.send(Ping(tenant_id=f"tenant-{number % TENANTS}", number=number))
+    return {"per_second": count / (time.perf_counter() - begun)}
+
+
+async def concurrent_sends(folder: Path, count: int) -> dict[str, float]:
+    """Sends a second by 64 senders, each awaiting its own."""
+    bench = Bench(folder)
+    await bench.jobs.declare()
+
+    async def sender(number: int) -> None:
+        for turn in range(count // SENDERS):
+            await bench.jobs.send(Ping(tenant_id=f"tenant-{number % TENANTS}", number=turn))
+
+    begun = time.perf_counter()
+    await asyncio.gather(*[sender(number) for number in range(SENDERS)])
+    return {"per_second": count // SENDERS * SENDERS / (time.perf_counter() - begun)}
+
+
+async def runs_finished(folder: Path, count: int) -> dict[str, float]:
+    """Runs claimed, executed and settled a second by one worker process, and the most memory it had."""
+    filler = "import asyncio,sys; from pathlib import Path; from cgk_jobs.benchmarks.measures import fill; "
+    subprocess.run(
+        [sys.executable, "-c", filler + "asyncio.run(fill(Path(sys.argv[1]), int(sys.argv[2])))", str(folder), str(count)],
+        check=True,
+    )
+    bench = Bench(folder)
+    begun = time.perf_counter()
+    await bench.jobs.start()
+    await bench.finish(count)
+    seconds = time.perf_counter() - begun
+    await bench.jobs.stop()
+    return {"per_second": count / seconds, "peak_mb": peak_mb()}
+
+
+async def fill(folder: Path, count: int) -> None:
+    """Store ``count`` events."""
+    bench = Bench(folder)
+    for first in range(0, count, 1_000):
+        await bench.jobs.send_many(pings(min(1_000, count - first)))
+    bench.jobs.close()
+
+
+async def start_same_process(folder: Path, count: int) -> dict[str, float]:
+    """Milliseconds from the call of ``send`` to the handler's first line, sender and worker on one loop."""
+    bench = Bench(folder)
+    await bench.jobs.start()
+    await _send_slowly(bench, count)
+    await bench.finish(count)
+    await bench.jobs.stop()
+    return percentiles(bench.waits)
+
+
+async def start_other_process(folder: Path, count: int) -> dict[str, float]:
+    """Milliseconds from the call of ``send`` to the handler's first line in another process."""
+    bench = Bench(folder)
+    await bench.jobs.start()
+    sender = "import asyncio,sys; from pathlib import Path; from cgk_jobs.benchmarks.measures import send_slowly; "
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", sender + "asyncio.run(send_slowly(Path(sys.argv[1]), int(sys.argv[2])))", str(folder),
+        str(count),
+    )  # fmt: skip
+    await bench.finish(count)
+    await process.wait()
+    await bench.jobs.stop()
+    return percentiles(bench.waits)
+
+
+async def send_slowly(folder: Path, count: int) -> None:
+    """Send ``count`` events with pauses, from a process without workers."""
+    bench = Bench(folder)
+    await _send_slowly(bench, count)
+    bench.jobs.close()
+
+
+async def _send_slowly(bench: Bench, count: int) -> None:
+    for number in range(count):
+        await asyncio.sleep(0.003)
+        tenant = f"tenant-{number % TENANTS}"
+        await bench.jobs.send(Ping(tenant_id=tenant, number=number, sent_at=time.monotonic_ns()))
+
+
+def percentiles(nanoseconds: list[int]) -> dict[str, float]:
+    """p50, p95 and p99 in milliseconds."""
+    ordered = sorted(nanoseconds)
+    last = len(ordered) - 1
+    return {f"p{share}_ms": ordered[round(last * share / 100)] / 1e6 for share in (50, 95, 99)}
+
+
+def peak_mb() -> float:
+    """The most memory this process had. ``VmHWM``, since ``ru_maxrss`` is inherited from the parent; 0 where unknown."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0.0
+    kilobytes = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), "0")
+    return int(kilobytes) / 1024
+
+
+Measure = Callable[[Path, int], Awaitable[dict[str, float]]]
+MEASURES: dict[str, tuple[Measure, int]] = {
+    "runs finished": (runs_finished, 60_000),
+    "sequential sends": (sequential_sends, 15_000),
+    "64 concurrent senders": (concurrent_sends, 64_000),
+    "batch sends": (batch_sends, 60_000),
+    "start, same process": (start_same_process, 500),
+    "start, other process": (start_other_process, 500),
+}
+"""Each measure and how many events it takes."""
+
+
+def main() -> None:
+    """Run one measure and print its figures."""
+    logging.disable()
+    name, folder, count = sys.argv[1:4]
+    result = asyncio.run(_run(name, Path(folder), int(count)))
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+async def _run(name: str, folder: Path, count: int) -> dict[str, float]:
+    return await MEASURES[name][0](folder, count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Running every measure several times, in turns, and saying on what machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cgk_jobs.benchmarks.measures import MEASURES
+from cgk_jobs.errors import JobsError
+
+__all__ = ["Figure", "machine", "measure_all"]
+
+FLOORS: dict[tuple[str, str], float] = {
+    ("runs finished", "per_second"): 25_000,
+    ("runs finished", "peak_mb"): 100,
+    ("sequential sends", "per_second"): 10_000,
+    ("64 concurrent senders", "per_second"): 40_000,
+    ("batch sends", "per_second"): 80_000,
+    ("start, same process", "p50_ms"): 1.0,
+    ("start, other process", "p50_ms"): 2.0,
+}
+"""What the package means to reach on two shared cores; memory and milliseconds at most, the others at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of one measure over its repetitions."""
+
+    measure: str
+    unit: str
+    median: float
+    lowest: float
+    highest: float
+
+    @property
+    def floor(self) -> float | None:
+        """What is meant to be reached, if there is such a figure."""
+        return FLOORS.get((self.measure, self.unit))
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the median reaches it."""
+        if self.floor is None:
+            return None
+        return self.median >= self.floor if self.unit == "per_second" else self.median <= self.floor
+
+
+def measure_all(repetitions: int, names: list[str], told: Callable[[str], None]) -> list[Figure]:
+    """Every measure named (all if none is), ``repetitions`` times in turns. ``told`` hears what is being done."""
+    unknown = set(names) - MEASURES.keys()
+    if unknown:
+        raise JobsError(f"there is no measure {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    found: dict[tuple[str, str], list[float]] = {}
+    for turn in range(1, repetitions + 1):
+        for name in names or MEASURES:
+            told(f"{name} ({turn} of {repetitions})")
+            for unit, value in _measure(name).items():
+                found.setdefault((name, unit), []).append(value)
+    return [
+        Figure(name, unit, statistics.median(values), min(values), max(values))
+        for (name, unit), values in sorted(found.items(), key=lambda item: list(MEASURES).index(item[0][0]))
+    ]
+
+
+def _measure(name: str) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(prefix="cgk-jobs-bench-") as folder:
+        answer = subprocess.run(
+            [sys.executable, "-m", "cgk_jobs.benchmarks.measures", name, folder, str(MEASURES[name][1])],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if answer.returncode:
+        raise JobsError(f"measure {name!r} failed: {answer.stderr.strip()[-500:]}")
+    result: dict[str, float] = json.loads(answer.stdout)
+    return result
+
+
+def machine() -> str:
+    """Python, its build, SQLite, system and cores, in a line: a figure without them says little."""
+    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return (
+        f"{platform.python_implementation()} {platform.python_version()} "
+        f"({'optimised' if optimised else 'not optimised'} build), SQLite {sqlite3.sqlite_version}, "
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    )

@@ -1,0 +1,75 @@
+"""``cgk jobs retry``, ``replay`` and ``cancel``."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from cgk_jobs.cli.application import opened
+from cgk_jobs.cli.console import result, say, show_json
+from cgk_jobs.cli.errors import Failure
+from cgk_jobs.cli.formats import run_document
+from cgk_jobs.cli.options import app_option, json_option, scope, tenant_options
+from cgk_jobs.errors import InvalidEvent
+
+__all__ = ["cancel", "replay", "retry"]
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@tenant_options
+@app_option
+@json_option
+def retry(*, run_id: str, tenant: str | None, all_tenants: bool, app: str | None, as_json: bool) -> None:
+    """Start a run that failed, was cancelled or expired again. Finished steps stay finished."""
+    with scope(tenant, all_tenants, "retry"), opened(app) as jobs:
+        try:
+            asyncio.run(jobs.runs.retry(run_id))
+        except InvalidEvent as error:
+            # The command was right; the run is in another state.
+            raise Failure(str(error)) from error
+    if as_json:
+        show_json({"retried": run_id})
+        return
+    result(run_id)
+    say("It waits for its first attempt again.")
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--from-step", metavar="STEP", help="Steps before this one answer from the old run's journal.")
+@tenant_options
+@app_option
+@json_option
+def replay(
+    *, run_id: str, from_step: str | None, tenant: str | None, all_tenants: bool, app: str | None, as_json: bool
+) -> None:
+    """Make a new run of the same payload, and print its id."""
+    with scope(tenant, all_tenants, "replay"), opened(app) as jobs:
+        run = asyncio.run(jobs.runs.replay(run_id, from_step=from_step))
+    if as_json:
+        show_json({"replayed": run_id, "run": run_document(run)})
+        return
+    result(run.id)
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option("--tag", help="Cancel all runs with this tag that have not ended.")
+@tenant_options
+@app_option
+@json_option
+def cancel(
+    *, run_id: str | None, tag: str | None, tenant: str | None, all_tenants: bool, app: str | None, as_json: bool
+) -> None:
+    """Cancel a run, or all of a tag. Running ones are asked to stop."""
+    if (run_id is None) == (tag is None):
+        raise click.UsageError("name one RUN, or give --tag TAG")
+    with scope(tenant, all_tenants, "cancel"), opened(app) as jobs:
+        count = asyncio.run(jobs.runs.cancel(run_id, tag=tag))
+    if as_json:
+        show_json({"cancelled": count})
+        return
+    result(str(count))
+    say("run cancelled" if count == 1 else "runs cancelled" if count else "Nothing to cancel: what there is has ended.")

@@ -1,0 +1,163 @@
+"""``cgk jobs runs`` and ``show``: what ran, and how."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cgk_jobs.cli.application import opened
+from cgk_jobs.cli.console import is_terminal, printable, result, say, show_json, styled
+from cgk_jobs.cli.formats import compact, duration, elapsed, moment, run_document
+from cgk_jobs.cli.options import app_option, json_option, scope, since_moment, tenant_options
+from cgk_jobs.cli.tables import Column, show_fields, show_table, state_colour
+
+if TYPE_CHECKING:
+    from cgk_jobs.app import Jobs
+    from cgk_jobs.runs import Run
+
+__all__ = ["runs", "show"]
+
+STATES = ("scheduled", "queued", "running", "retrying", "waiting", "completed", "failed", "cancelled", "expired")
+
+_COLUMNS = (
+    Column("RUN"),
+    Column("TENANT", shrinks=True),
+    Column("TASK", shrinks=True),
+    Column("STATE", colour=state_colour),
+    Column("CREATED", optional=1),
+    Column("ATTEMPT", right=True, optional=3),
+    Column("TOOK", right=True, optional=2),
+    Column("ERROR", shrinks=True, optional=4),
+)
+
+
+@click.command()
+@tenant_options
+@click.option("--task", metavar="ID", help="Only runs of this task.")
+@click.option("--event", metavar="NAME", help="Only runs of this event.")
+@click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
+@click.option("--tag", help="Only runs with this tag.")
+@click.option("--queue", help="Only runs of this queue.")
+@click.option("--since", metavar="WHEN", help="Only runs created since then: 30m, 2h, 7d, or an ISO 8601 datetime.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
+@click.option("--cursor", help="Go on after a page: the cursor that page ended with.")
+@app_option
+@json_option
+def runs(
+    *, tenant: str | None, all_tenants: bool, since: str | None, app: str | None, as_json: bool, **filters: Any
+) -> None:
+    """List runs, newest first."""
+    with scope(tenant, all_tenants, "runs"), opened(app) as jobs:
+        page = asyncio.run(jobs.runs.list(since=since_moment(since, jobs.clock), **filters))
+    if as_json:
+        show_json({"runs": [run_document(run) for run in page], "next_cursor": page.next_cursor})
+        return
+    if not page.runs:
+        say("There are no such runs.")
+        return
+    show_table(_COLUMNS, map(_row, page))
+    if page.next_cursor is not None:
+        say(f"There are more: --cursor {page.next_cursor}", dim=True)
+
+
+def _row(run: Run) -> tuple[object, ...]:
+    return (
+        run.id, run.tenant_id, run.task, run.state, moment(run.created_at), run.attempt, duration(elapsed(run)), run.error,
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@tenant_options
+@click.option("--raw", is_flag=True, help="Show the payload as it is stored, secrets too.")
+@app_option
+@json_option
+def show(*, run_id: str, tenant: str | None, all_tenants: bool, raw: bool, app: str | None, as_json: bool) -> None:
+    """Show a run: payload, result, steps, attempts and log.
+
+    The code of its event says which fields are secret. Where it is not at hand (no application is configured and none is
+    given with --app), the payload is shown with --raw only.
+    """
+    with scope(tenant, all_tenants, "show"), opened(app, prefer_app=True) as jobs:
+        run = asyncio.run(jobs.runs.get(run_id))
+        payload = run.payload if raw else _masked(jobs, run)
+    if as_json:
+        show_json(run_document(run, payload=payload, whole=True))
+        return
+    show_fields(
+        (
+            ("run", run.id),
+            ("tenant", run.tenant_id),
+            ("task", run.task),
+            ("event", run.event),
+            ("state", run.state),
+            ("held by", run.held_by),
+            ("queue", run.queue),
+            ("priority", run.priority or None),
+            ("attempt", run.attempt),
+            ("tags", ", ".join(run.tags)),
+            ("created", moment(run.created_at)),
+            ("due", moment(run.due_at)),
+            ("started", moment(run.started_at)),
+            ("finished", moment(run.finished_at)),
+            ("took", duration(elapsed(run))),
+            ("payload", "hidden: its event's code is not at hand; --app or --raw" if payload is None else compact(payload)),
+            ("progress", None if run.progress is None else compact(run.progress)),
+            ("result", None if run.result is None else compact(run.result)),
+            ("error", run.error),
+        )
+    )  # fmt: skip
+    _section("steps", [(step.name, moment(step.finished_at), compact(step.result)) for step in run.steps])
+    _section("attempts", [(str(one.attempt), one.outcome, moment(one.ended_at), one.error) for one in run.attempts])
+    _section("log", [(moment(line.at), str(line.attempt), line.level, line.message) for line in run.log])
+
+
+_HEADS = {
+    "steps": (Column("STEP"), Column("FINISHED"), Column("RESULT", shrinks=True)),
+    "attempts": (Column("ATTEMPT", right=True), Column("OUTCOME"), Column("ENDED"), Column("ERROR", shrinks=True)),
+    "log": (Column("AT"), Column("ATTEMPT", right=True), Column("LEVEL"), Column("MESSAGE", shrinks=True)),
+}
+
+
+def _section(name: str, rows: list[tuple[Any, ...]]) -> None:
+    if not rows:
+        return
+    if is_terminal(sys.stdout):
+        result("")
+        result(styled(name, sys.stdout, bold=True, fg="cyan"))
+        show_table(_HEADS[name], rows)
+        return
+    for row in rows:
+        result("\t".join((name, *(printable(str(cell or "")) for cell in row))))
+
+
+def _masked(jobs: Jobs, run: Run) -> Any:
+    """The payload with its secrets masked, or ``None`` where nobody can say which they are."""
+    from pydantic import BaseModel, ValidationError
+
+    from cgk_jobs.engine.scheduler import TICK_EVENT
+    from cgk_jobs.errors import InvalidEvent
+    from cgk_jobs.events import mask
+    from cgk_jobs.events import registry as catalogue
+    from cgk_jobs.wire.json import dumps
+
+    if run.event == TICK_EVENT:
+        # Moments alone, no field of the application's.
+        return run.payload
+    task = jobs.tasks.find(run.task)
+    model: type[BaseModel] | None = None
+    if run.event:
+        model = jobs.events.find(run.event) or catalogue.find(run.event)
+    elif task is not None:
+        model = task.payload
+    if model is None:
+        return None
+    try:
+        return mask(model.model_validate_json(dumps(run.payload)))
+    except (ValidationError, InvalidEvent):
+        # Of another version than the code at hand, which therefore can't say what is secret in it.
+        return None
+

@@ -1,0 +1,131 @@
+"""Running one attempt of a task at once, without the ledger: for tests of a handler's own logic."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pydantic import BaseModel
+
+from cgk_jobs.app import Jobs
+from cgk_jobs.clock import from_micros, to_micros
+from cgk_jobs.errors import InvalidTask, RunCancelled
+from cgk_jobs.events import Event
+from cgk_jobs.runtime.context import Services
+from cgk_jobs.runtime.delivery import Claim
+from cgk_jobs.runtime.execute import Attempt, Pipeline
+from cgk_jobs.runtime.outcome import Completed, Failed, Suspended
+from cgk_jobs.runtime.processes import ProcessPool
+from cgk_jobs.tasks.schedule import Tick
+from cgk_jobs.tasks.task import Task
+from cgk_jobs.tenancy.context import current_tenant
+from cgk_jobs.testing.clock import TestClock
+from cgk_jobs.wire.json import dumps, loads
+
+__all__ = ["run_attempt"]
+
+
+class _Journal:
+    """The steps of one direct run, kept while it sleeps."""
+
+    def __init__(self, steps: dict[str, Any]) -> None:
+        self._steps: dict[str, str | None] = {
+            name: None if result is None else dumps(result) for name, result in steps.items()
+        }
+
+    async def load(self, claim: Claim) -> dict[str, str | None]:
+        """Every step finished before this pass."""
+        del claim
+        return dict(self._steps)
+
+    async def record(self, claim: Claim, name: str, result: str | None) -> bool:
+        """Keep a step."""
+        del claim
+        self._steps[name] = result
+        return True
+
+    async def progress(self, claim: Claim, progress: str) -> bool:
+        """Nobody looks at a direct run: its progress is checked by the context and not kept."""
+        del claim, progress
+        return True
+
+
+async def run_attempt(
+    jobs: Jobs,
+    clock: TestClock,
+    task: Task[Any],
+    given: BaseModel | Tick,
+    *,
+    attempt: int,
+    steps: dict[str, Any],
+) -> Any:
+    """The handler's result, its middleware included; raises what the handler raised."""
+    services = own_services(jobs)
+    services = Services(
+        journal=_Journal(steps), send=services.send, clock=clock, max_result_bytes=services.max_result_bytes
+    )
+    threads = ThreadPoolExecutor(1, thread_name_prefix="cgk-jobs-direct")
+    processes = ProcessPool(1)
+    pipeline = Pipeline(services, threads=threads, processes=processes, on_start=_started)
+    claim = _claim(task, given, attempt, clock.micros())
+    loop = asyncio.get_running_loop()
+    try:
+        while True:
+            running = Attempt(claim, task)
+            outcome = await loop.create_task(pipeline.run(running), context=pipeline.context_of(claim.tenant_id))
+            if isinstance(outcome, Suspended):
+                clock.set(from_micros(max(outcome.until, clock.micros())))
+                claim = claim._replace(token=claim.token + 1)
+                continue
+            break
+    finally:
+        threads.shutdown(wait=False)
+        await asyncio.to_thread(processes.close)
+    if isinstance(outcome, Completed):
+        return None if outcome.result is None else loads(outcome.result)
+    if isinstance(outcome, Failed):
+        raise outcome.error
+    raise RunCancelled(f"task {task.id}: the attempt ended as {type(outcome).__name__.lower()}")
+
+
+def own_services(jobs: Jobs) -> Services:
+    """What the application hands to its handlers' contexts."""
+    services: Services = vars(jobs)["_services"]
+    return services
+
+
+def _started(attempt: Attempt) -> None:
+    """Timeouts are the worker's: a direct run has none."""
+
+
+def _claim(task: Task[Any], given: BaseModel | Tick, attempt: int, now: int) -> Claim:
+    name, version = "", 1
+    if isinstance(given, Tick):
+        if task.schedule is None:
+            raise InvalidTask(f"task {task.id} has no schedule: give it its event or payload")
+        tenant_id = given.tenant_id
+        previous = None if given.previous_at is None else to_micros(given.previous_at)
+        text = dumps(
+            {
+                "at": to_micros(given.scheduled_at),
+                "timezone": given.timezone,
+                "previous": previous,
+                "missed": given.missed,
+            }
+        )
+    else:
+        expected = task.on or task.payload
+        if expected is None or not isinstance(given, expected):
+            wanted = "a Tick" if expected is None else expected.__name__
+            raise InvalidTask(f"task {task.id} takes {wanted}, not {type(given).__name__}")
+        tenant_id = getattr(given, "tenant_id", None) or current_tenant()
+        text = given.model_dump_json()
+        if isinstance(given, Event):
+            name, version = given.event_name, given.event_version
+    # The fence is above 1, so that steps handed in are answered from the journal.
+    return Claim(
+        seq=(now // 1000) << 15, nonce=0, token=2, tenant_id=tenant_id, task=task.id, queue=task.queue, attempt=attempt,
+        event_seq=0, event_name=name, event_version=version, payload=text, tags=",".join(task.tags), expires_at=None,
+        vstart=0.0, lane=0, jumped=0.0, created_at=now, slots=None,
+    )  # fmt: skip
