@@ -16,15 +16,23 @@ UV := env -u VIRTUAL_ENV -u UV_PYTHON UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIR
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help test check format clean
+.PHONY: help demo test check format bench clean
 
 help:
+	@echo 'make demo     a year of a real shop in a minute; ARGS=--kill kills the worker in the middle'
 	@echo 'make test     run the tests'
+	@echo 'make bench    measure this machine'
 	@echo 'make check    format, lint, types and import directions; changes nothing'
 	@echo 'make format   format, and mend what the linter can mend'
 	@echo 'make clean    remove the environment and everything that was built'
-	@echo 'ARGS=... is handed on by test; PYTHON=... chooses the Python'
+	@echo 'ARGS=... is handed on by demo, bench and test; PYTHON=... chooses the Python'
 
+
+demo: $(STAMP)
+	$(BIN)/cgk jobs demo $(ARGS)
+
+bench: $(STAMP)
+	$(BIN)/cgk jobs bench $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/pytest -q $(ARGS)

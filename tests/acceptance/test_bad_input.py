@@ -78,16 +78,17 @@ PAYLOADS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("fields", "message"), PAYLOADS, ids=[message for _, message in PAYLOADS])
 async def test_a_payload_that_does_not_fit(jobs: Jobs, fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidEvent, match="bad.placed") as refusal:
+    with pytest.raises(InvalidEvent, match=r"bad\.placed") as refusal:
         await jobs.send("bad.placed", {"tenant_id": "acme", **fields})
     assert message in str(refusal.value)
     assert await stored(jobs) == 0
 
 
 async def test_an_event_nobody_knows(jobs: Jobs) -> None:
-    with pytest.raises(UnknownEvent, match="no event 'bad.plaecd'"):
+    with pytest.raises(UnknownEvent, match=r"no event 'bad\.plaecd'"):
         await jobs.send("bad.plaecd", {"tenant_id": "acme", "order_id": "1"})
-    for wrong in ((), ("text",), ({"tenant_id": "acme"}, {})):
+    wrongs: list[tuple[Any, ...]] = [(), ("text",), ({"tenant_id": "acme"}, {})]
+    for wrong in wrongs:
         with pytest.raises(InvalidEvent, match="give the payload as one dict"):
             await jobs.send("bad.placed", *wrong)
     assert await stored(jobs) == 0
@@ -235,9 +236,10 @@ async def test_a_second_start(jobs: Jobs) -> None:
     await jobs.start()
     with pytest.raises(NotConfigured, match=r"stop\(\) them first"):
         await jobs.start()
-    for options in ({"concurrency": 0}, {"lease": 0.0}):
+    wrong: list[dict[str, Any]] = [{"concurrency": 0}, {"lease": 0.0}]
+    for options in wrong:
         with pytest.raises(NotConfigured):
-            Jobs(database=":memory:?").start(**options)  # type: ignore[arg-type]
+            Jobs(database=":memory:?").start(**options)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ class Placed(Event, name="database.placed"):
     order_id: str = "1"
 
 
+def place(event: Placed) -> None: ...
+
+
 def corrupt(path: Path) -> None:
     path.write_bytes(b"not a database at all " * 500)
 
@@ -64,7 +67,7 @@ async def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(
     make(path)
     before = hashlib.sha256(path.read_bytes()).digest()
     jobs = Jobs(database=path)
-    jobs.task(on=Placed, id="place")(lambda event: None)
+    jobs.task(on=Placed, id="place")(place)
     for act in (lambda: jobs.send(Placed(tenant_id="acme")), jobs.start, jobs.tenants.list):
         with pytest.raises(ForeignDatabase) as refusal:
             await act()
@@ -101,8 +104,8 @@ async def test_a_ledger_that_has_become_read_only(tmp_path: Path, monkeypatch: p
     def connect(name: Path, **options: object) -> sqlite3.Connection:
         return sqlite3.Connection(f"file:{name}?mode=ro", uri=True, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(database.sqlite3, "connect", connect)
-    with pytest.raises(NotConfigured, match="writable|read-only|readonly") as refusal:
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises(NotConfigured, match=r"writable|read-only|readonly") as refusal:
         await Jobs(database=path).send(Placed(tenant_id="acme"))
     assert "JOBS_DATABASE_URL" in str(refusal.value)
     assert path.read_bytes() == before
@@ -153,7 +156,7 @@ async def test_a_network_file_system_is_refused_before_a_file_is_made(
 
 async def test_a_full_disk_refuses_the_send_and_keeps_what_was_there(tmp_path: Path) -> None:
     jobs = Jobs(database=tmp_path / "jobs.db")
-    jobs.task(on=Placed, id="place")(lambda event: None)
+    jobs.task(on=Placed, id="place")(place)
     kept = await jobs.send(Placed(tenant_id="acme"))
     store = jobs.provider.store
     ledger = store._commits._open()  # type: ignore[attr-defined]

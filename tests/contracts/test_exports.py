@@ -12,18 +12,61 @@ import pytest
 import cgk_jobs
 from cgk_jobs import Context, Event, Jobs, JobsError, Run, Unsupported, tenant_context
 
-PROMISED = """
-    Event Jobs Retry Limit Rate Context Tick Sent Send NonRetryable RetryAfter tenant current_tenant platform
-    tenant_context across_tenants JobsError InvalidEvent UnknownEvent RunNotFound TenantRequired TenantMismatch DuplicateKey
-    Unsupported ProviderUnavailable PayloadTooLarge RunFailed RunCancelled RunExpired WaitTimeout NotConfigured JobProvider
-    Capabilities create_provider Run
-""".split()
-BEYOND = "ForeignDatabase InvalidSchedule InvalidTask Priority StaleClaim TaskGroup upcasts".split()
+PROMISED = [
+    "Event",
+    "Jobs",
+    "Retry",
+    "Limit",
+    "Rate",
+    "Context",
+    "Tick",
+    "Sent",
+    "Send",
+    "NonRetryable",
+    "RetryAfter",
+    "tenant",
+    "current_tenant",
+    "platform",
+    "tenant_context",
+    "across_tenants",
+    "JobsError",
+    "InvalidEvent",
+    "UnknownEvent",
+    "RunNotFound",
+    "TenantRequired",
+    "TenantMismatch",
+    "DuplicateKey",
+    "Unsupported",
+    "ProviderUnavailable",
+    "PayloadTooLarge",
+    "RunFailed",
+    "RunCancelled",
+    "RunExpired",
+    "WaitTimeout",
+    "NotConfigured",
+    "JobProvider",
+    "Capabilities",
+    "create_provider",
+    "Run",
+]
+BEYOND = ["ForeignDatabase", "InvalidSchedule", "InvalidTask", "Priority", "StaleClaim", "TaskGroup", "upcasts"]
 
-ERRORS = """
-    InvalidEvent UnknownEvent RunNotFound TenantRequired TenantMismatch DuplicateKey Unsupported ProviderUnavailable
-    PayloadTooLarge RunFailed RunCancelled RunExpired WaitTimeout NotConfigured
-""".split()
+ERRORS = [
+    "InvalidEvent",
+    "UnknownEvent",
+    "RunNotFound",
+    "TenantRequired",
+    "TenantMismatch",
+    "DuplicateKey",
+    "Unsupported",
+    "ProviderUnavailable",
+    "PayloadTooLarge",
+    "RunFailed",
+    "RunCancelled",
+    "RunExpired",
+    "WaitTimeout",
+    "NotConfigured",
+]
 
 JOBS = {
     "": """task cron send send_many trigger_and_wait sync runs schedules tenants tenant_source start stop lifespan run asgi
@@ -34,17 +77,50 @@ JOBS = {
     "queues": "pause resume",
     "sync": "send send_many trigger_and_wait runs schedules tenants queues",
 }
-CONTEXT = """
-    tenant_id run_id attempt max_attempts event deadline log tags step sleep sleep_until wait_for call gather map send progress
-    check_cancelled idempotency_key fence sync
-""".split()
-RUN = """
-    id tenant_id task event state attempt result error created_at started_at finished_at tags parent_id steps log
-""".split()
+CONTEXT = [
+    "tenant_id",
+    "run_id",
+    "attempt",
+    "max_attempts",
+    "event",
+    "deadline",
+    "log",
+    "tags",
+    "step",
+    "sleep",
+    "sleep_until",
+    "wait_for",
+    "call",
+    "gather",
+    "map",
+    "send",
+    "progress",
+    "check_cancelled",
+    "idempotency_key",
+    "fence",
+    "sync",
+]
+RUN = [
+    "id",
+    "tenant_id",
+    "task",
+    "event",
+    "state",
+    "attempt",
+    "result",
+    "error",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "tags",
+    "parent_id",
+    "steps",
+    "log",
+]
 
-LATER_IN_CONTEXT = "wait_for call gather map".split()
-LATER_IN_JOBS = "asgi webhook".split()
-LATER_IN_TENANTS = "export purge".split()
+LATER_IN_CONTEXT = ["wait_for", "call", "gather", "map"]
+LATER_IN_JOBS = ["asgi", "webhook"]
+LATER_IN_TENANTS = ["export", "purge"]
 
 
 def test_the_package_exports_what_is_promised_and_nothing_by_accident() -> None:
@@ -96,13 +172,29 @@ def options(function: Callable[..., Any]) -> set[str]:
 
 
 def test_decorators_take_the_promised_options() -> None:
-    common = set("id retry timeout queue priority concurrency rate expires tags middleware isolation".split())
+    common = {
+        "id",
+        "retry",
+        "timeout",
+        "queue",
+        "priority",
+        "concurrency",
+        "rate",
+        "expires",
+        "tags",
+        "middleware",
+        "isolation",
+    }
     assert common | {"on"} <= options(Jobs.task)
-    assert common | set("timezone tenants misfire spread".split()) <= options(Jobs.cron)
-    assert set("concurrency queues lease thread".split()) <= options(Jobs.start)
-    assert set("provider database app".split()) <= options(Jobs)
-    assert set("tenant_id task event state tag since cursor limit".split()) <= options(cgk_jobs.Jobs().runs.list)
-    assert set("max_attempts backoff initial maximum factor jitter retry_on give_up_on".split()) <= options(cgk_jobs.Retry)
+    assert common | {"timezone", "tenants", "misfire", "spread"} <= options(Jobs.cron)
+    assert {"concurrency", "queues", "lease", "thread"} <= options(Jobs.start)
+    assert {"provider", "database", "app"} <= options(Jobs)
+    assert {"tenant_id", "task", "event", "state", "tag", "since", "cursor", "limit"} <= options(
+        cgk_jobs.Jobs().runs.list
+    )
+    assert {"max_attempts", "backoff", "initial", "maximum", "factor", "jitter", "retry_on", "give_up_on"} <= options(
+        cgk_jobs.Retry
+    )
 
 
 @pytest.mark.parametrize("name", LATER_IN_CONTEXT)

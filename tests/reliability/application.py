@@ -96,7 +96,7 @@ class Application(Jobs):
 
     async def gate(self, name: str) -> None:
         """Wait until the test opens a gate."""
-        while not (self.folder / name).exists():
+        while not (self.folder / name).exists():  # noqa: ASYNC110 - a file that another process makes
             await asyncio.sleep(0.005)
 
 

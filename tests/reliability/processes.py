@@ -15,14 +15,16 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from cgk_jobs import Event, Sent, tenant_context
 from tests.reliability.application import Application, application
+
+from cgk_jobs import Event, Sent, tenant_context
+from cgk_jobs.engine.sqlite.liveness import is_stopped
 
 _context = multiprocessing.get_context("forkserver")
 # What every process needs is imported once, in the server that forks them.
 _context.set_forkserver_preload(["__main__", "tests.reliability.application", "cgk_jobs.engine.sqlite.store"])
 
-LIMIT = 8.0
+LIMIT = 40.0
 """Seconds after which a condition is taken for one that never comes true. No test expects it sooner than 'at last'."""
 
 
@@ -40,7 +42,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 async def until_async(condition: Callable[[], Any]) -> Any:
     """As :func:`until`, while the loop goes on."""
     async with asyncio.timeout(LIMIT):
-        while not (answer := condition()):
+        while not (answer := condition()):  # noqa: ASYNC110 - what other processes do
             await asyncio.sleep(0.005)
     return answer
 
@@ -90,6 +92,23 @@ class Fleet:
         with closing(sqlite3.connect(self.folder / "jobs.db", timeout=LIMIT)) as connection:
             return connection.execute(query, values).fetchall()
 
+    def stop(self, process: BaseProcess) -> None:
+        """SIGSTOP: the process keeps its memory, locks and connections, and does nothing.
+
+        Not in the middle of a transaction: SQLite's write lock would go on being held, and all others would wait for it.
+        """
+        assert process.pid is not None
+        while True:
+            os.kill(process.pid, signal.SIGSTOP)
+            until(lambda: is_stopped(process.pid or 0), "the process stopped")
+            with closing(sqlite3.connect(self.folder / "jobs.db", timeout=1, isolation_level=None)) as connection:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError:
+                    os.kill(process.pid, signal.SIGCONT)
+                else:
+                    return
+
     def intact(self) -> bool:
         """What SQLite says of its file."""
         return self.rows("PRAGMA integrity_check") == [("ok",)]
@@ -112,12 +131,6 @@ def kill(process: BaseProcess) -> None:
     """kill -9, and wait until the process is gone."""
     process.kill()
     process.join()
-
-
-def stop(process: BaseProcess) -> None:
-    """SIGSTOP: it keeps its memory, locks and connections, and does nothing."""
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGSTOP)
 
 
 def resume(process: BaseProcess) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.reliability.application import Held, Quick, Stepped, Stubborn, application
+from tests.reliability.processes import LIMIT, Fleet, kill, until, until_async
 
 from cgk_jobs import Sent, tenant_context
-from tests.reliability.application import Held, Quick, Stepped, application
-from tests.reliability.processes import LIMIT, Fleet, kill, until, until_async
+from cgk_jobs.engine import worker as engine_worker
 
 POINTS = {
     # Where the process dies: how often the first and the second step's functions are called, and the attempt that ends it.
@@ -129,6 +132,52 @@ def test_sigterm_lets_running_work_end_and_begins_nothing_new(fleet: Fleet) -> N
     fleet.worker()
     assert [fleet.result(run) for run in runs] == ["claim 1"] * 4
     assert {fleet.get(run).attempt for run in runs} == {1}
+
+
+@pytest.mark.parametrize("act", ["cancel", "drain"])
+async def test_a_run_that_is_ended_before_its_first_step_is_settled_all_the_same(fleet: Fleet, act: str) -> None:
+    jobs = fleet.jobs
+    await jobs.start()
+    worker: Any = jobs.running._worker  # type: ignore[union-attr]
+    begin = worker._begin
+
+    def begin_and_end(claim: Any) -> None:
+        begin(claim)
+        worker._running[claim.seq].end(act)
+        if act == "drain":
+            worker._stopping = True
+
+    worker._begin = begin_and_end
+    sent = await jobs.send(Quick(tenant_id="acme"))
+    expected = "cancelled" if act == "cancel" else "queued"
+    await until_async(lambda: fleet.rows("SELECT 1 FROM runs WHERE claim = 1 AND state = ?", expected))
+    await jobs.stop()
+    with tenant_context("acme"):
+        run = await jobs.runs.get(sent.run_id)
+    assert (run.state, run.attempt) == (expected, 1)
+    assert fleet.history.lines("quick") == []
+
+
+async def test_a_handler_deaf_to_cancellation_does_not_keep_the_process_from_stopping(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_worker, "DEAF_FOR", 0.05)
+    jobs = fleet.jobs
+    await jobs.start()
+    sent = await jobs.send(Stubborn(tenant_id="acme"))
+    await until_async(lambda: fleet.history.lines("stubborn"))
+    try:
+        async with asyncio.timeout(LIMIT):
+            await jobs.stop(grace=0)
+        with tenant_context("acme"):
+            run = await jobs.runs.get(sent.run_id)
+    finally:
+        # Nothing else ends it, this test's own loop included.
+        fleet.open("stubborn-1")
+    # Put back: its next claim is another one, so what the deaf handler still does is refused.
+    assert (run.state, run.attempt) == ("retrying", 1)
+    await until_async(lambda: len(fleet.history.lines("refused")) == 60)
+    assert not fleet.history.lines("accepted")
 
 
 async def test_what_does_not_end_within_the_grace_is_put_back_without_spending_an_attempt(fleet: Fleet) -> None:

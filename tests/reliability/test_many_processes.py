@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from cgk_jobs import Sent
 from tests.reliability.application import Limited, Quick, application
 from tests.reliability.processes import Fleet, kill, until
+
+from cgk_jobs import Sent
 
 TENANTS = [f"tenant-{number}" for number in range(8)]
 

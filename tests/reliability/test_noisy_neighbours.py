@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.reliability.processes import until_async
 
 from cgk_jobs import Event, Jobs, across_tenants
-from tests.reliability.processes import until_async
 
 CONCURRENCY = 4
 

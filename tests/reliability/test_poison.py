@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.reliability.application import Deadly, Quick
+from tests.reliability.processes import LIMIT, Fleet, until, until_async
 
 from cgk_jobs import Context, DuplicateKey, Event, Jobs, Limit, PayloadTooLarge, RunFailed, Send, Sent, tenant_context
 from cgk_jobs.events import upcasts
-from tests.reliability.application import Deadly, Quick
-from tests.reliability.processes import LIMIT, Fleet, until, until_async
 
 
 class Placed(Event, name="poison.placed"):
@@ -93,6 +93,38 @@ async def test_s17_a_run_of_an_unknown_task_waits_for_code_that_has_it(jobs: Job
         assert (await tomorrow.runs.get(sent[0].run_id)).attempt == 1
     await tomorrow.stop()
     tomorrow.close()
+
+
+async def test_s17_a_worker_with_older_code_takes_no_run_away_from_one_with_newer(jobs: Jobs, tmp_path: Path) -> None:
+    """A rolling deployment: the older worker sees the run first, and parks what it doesn't know."""
+
+    @jobs.task(on=Placed)
+    async def place(event: Placed) -> str:
+        return "place"
+
+    newer = Jobs(database=tmp_path / "jobs.db")
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    @newer.task(on=Placed, id="from-tomorrow")
+    async def from_tomorrow(event: Placed) -> str:
+        begun.set()
+        await gate.wait()
+        return "tomorrow"
+
+    await newer.start(concurrency=1)
+    first = await newer.tasks["from-tomorrow"].send(Placed(tenant_id="acme"))
+    await begun.wait()
+    # The newer worker is busy, so the older one looks first.
+    await jobs.start()
+    second = await newer.tasks["from-tomorrow"].send(Placed(tenant_id="acme"))
+    with tenant_context("acme"):
+        while not (await newer.runs.get(second.run_id)).held_by:  # noqa: ASYNC110 - a row
+            await asyncio.sleep(0.005)
+        gate.set()
+        assert [await newer.runs.wait(one.run_id, LIMIT) for one in (first, second)] == ["tomorrow"] * 2
+        assert (await newer.runs.get(second.run_id)).attempt == 1
+    await newer.stop()
+    newer.close()
 
 
 async def test_s17_an_event_newer_than_this_code_waits_for_newer_code(jobs: Jobs, tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.reliability.application import History
+from tests.reliability.processes import Fleet, until
 
 from cgk_jobs import Jobs, Tick, across_tenants
 from cgk_jobs.clock import ManualClock
 from cgk_jobs.engine import scheduler
 from cgk_jobs.tasks.schedule import Misfire
-from tests.reliability.application import History
-from tests.reliability.processes import Fleet, until
 
 START = datetime(2026, 3, 2, 0, 0, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -221,10 +221,10 @@ async def test_s26_a_schedule_edited_in_the_middle_of_a_tick_ends_the_tick_and_t
     assert edited.running is not None
     await edited.running.fire_due()
     tick = START.replace(second=0) + HOUR
-    assert await fired(edited) == dict.fromkeys(TENANTS, [tick])
+    assert await fired(edited) == {key: [tick] for key in TENANTS}
     clock.advance(timedelta(minutes=30))
     await edited.running.fire_due()
-    assert await fired(edited) == dict.fromkeys(TENANTS, [tick, tick + timedelta(minutes=40)])
+    assert await fired(edited) == {key: [tick, tick + timedelta(minutes=40)] for key in TENANTS}
     await edited.stop()
     edited.close()
 

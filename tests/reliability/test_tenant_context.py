@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.reliability.processes import until_async
 
 from cgk_jobs import (
     Context,
@@ -25,7 +26,6 @@ from cgk_jobs import (
 )
 from cgk_jobs.runtime.processes import ProcessContext
 from cgk_jobs.tasks.group import TaskGroup
-from tests.reliability.processes import until_async
 
 TENANTS = [f"tenant-{number}" for number in range(25)]
 EACH = 12
@@ -179,7 +179,7 @@ async def test_s32_every_handler_sees_its_own_tenant_wherever_it_looks(jobs: Job
         with across_tenants(reason="a test counts"):
             return (await jobs.runs.count()).get("completed", 0) == total
 
-    while not await all_done():
+    while not await all_done():  # noqa: ASYNC110 - rows
         await asyncio.sleep(0.02)
     assert wrong == []
     assert set(seen) == set(TENANTS)

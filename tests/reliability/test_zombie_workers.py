@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
 
 import pytest
-
 from tests.reliability.application import Frozen, Held, Quick, Stubborn
-from tests.reliability.processes import Fleet, resume, stop, until
+from tests.reliability.processes import Fleet, resume, until
+
+from cgk_jobs.engine.records import Appetite, LogLine, Settlement
+from cgk_jobs.engine.states import State
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="only Linux says of a process that it is stopped"
@@ -28,7 +31,7 @@ def test_s3_a_worker_stopped_for_three_leases_comes_back_and_its_success_is_refu
     zombie = fleet.worker(lease=LEASE)
     run = fleet.send(Held(tenant_id="acme"))
     until(lambda: fleet.history.lines("held", "0", "1"), "the run began")
-    stop(zombie)
+    fleet.stop(zombie)
     stopped_at = last_beat(fleet, zombie.pid)
     owner = fleet.worker(lease=LEASE)
     until(lambda: fleet.history.lines("held", "0", "2"), "another worker took the run")
@@ -55,7 +58,7 @@ def test_s3_a_stopped_worker_that_is_heard_of_again_within_its_lease_keeps_its_r
     worker = fleet.worker(lease=600.0)
     run = fleet.send(Held(tenant_id="acme"))
     until(lambda: fleet.history.lines("held"), "the run began")
-    stop(worker)
+    fleet.stop(worker)
     other = fleet.worker(lease=600.0)
     quick = fleet.send(Quick(tenant_id="acme"))
     fleet.result(quick)
@@ -70,7 +73,7 @@ def test_s4_a_zombie_writes_nothing_by_any_way(fleet: Fleet) -> None:
     zombie = fleet.worker(lease=LEASE)
     run = fleet.send(Stubborn(tenant_id="acme"))
     until(lambda: fleet.history.lines("stubborn", "1"), "the run began")
-    stop(zombie)
+    fleet.stop(zombie)
     owner = fleet.worker(lease=LEASE)
     until(lambda: fleet.history.lines("stubborn", "2"), "another worker took the run")
     resume(zombie)
@@ -91,6 +94,65 @@ def test_s4_a_zombie_writes_nothing_by_any_way(fleet: Fleet) -> None:
     until(lambda: fleet.rows("SELECT 1 FROM runs WHERE task = 'quick' AND state = 'completed'"), "the send's run ended")
     assert len(fleet.history.lines("quick")) == 1
     assert fleet.history.lines("quick")[0][-1] in (str(owner.pid), str(zombie.pid))
+
+
+async def test_s4_a_worker_given_up_for_dead_gets_no_more_runs(fleet: Fleet) -> None:
+    """Between its return and the heartbeat that tells it: runs it held then would be nobody's if it died."""
+    store = fleet.jobs.provider.store
+    await fleet.jobs.declare()
+    zombie = await store.take_seat(("default",), 10, 600.0)
+    seat = await store.take_seat(("default",), 10, 600.0)
+    await fleet.jobs.send(Quick(tenant_id="acme"))
+    await zombie.leave()
+    appetite = Appetite(("default",), 10, {"quick": None})
+    assert (await store.exchange(zombie.id, [], appetite)).claims == []
+    assert len((await store.exchange(seat.id, [], appetite)).claims) == 1
+    await seat.leave()
+
+
+async def test_s4_every_write_of_a_stale_claim_is_refused(fleet: Fleet) -> None:
+    store = fleet.jobs.provider.store
+    await fleet.jobs.send_many([Quick(tenant_id="acme", number=number) for number in range(100)])
+    appetite = Appetite(("default",), 100, {"quick": None})
+    zombie = await store.take_seat(("default",), 100, 600.0)
+    stale = (await store.exchange(zombie.id, [], appetite)).claims
+    await zombie.leave()
+    owner = await store.take_seat(("default",), 100, 600.0)
+    held = (await store.exchange(owner.id, [], appetite)).claims
+    assert {claim.seq for claim in held} == {claim.seq for claim in stale}
+    line = LogLine(0, "INFO", "zombie")
+    ways: list[tuple[State, int | None, tuple[LogLine, ...]]] = [
+        ("completed", None, ()),
+        ("completed", None, (line,)),
+        ("failed", None, ()),
+        ("cancelled", None, ()),
+        ("queued", None, ()),
+        ("retrying", 1, ()),
+        ("waiting", 1, (line,)),
+    ]
+    endings = [
+        Settlement(claim, state, 1, result='"zombie"', due_at=due_at, log=log)
+        for claim in stale
+        for state, due_at, log in ways
+    ]
+    plain = [ending for ending in endings if ending.state == "completed" and not ending.log]
+    for batch in (plain, endings):
+        answer = await store.exchange(zombie.id, batch, None)
+        assert answer.stale == [ending.claim for ending in batch]
+    for claim in stale:
+        writes = await asyncio.gather(
+            store.record_step(claim, "step", "1"),
+            store.write_progress(claim, "{}"),
+            store.append_log(claim, [line]),
+        )
+        assert not any(writes)
+    assert fleet.rows("SELECT count(*), state, progress, result FROM runs GROUP BY 2, 3, 4") == [
+        (100, "running", None, None)
+    ]
+    for table in ("steps", "run_logs", "attempts"):
+        assert fleet.rows(f"SELECT count(*) FROM {table}") == [(0,)]
+    assert (await store.exchange(owner.id, [Settlement(claim, "completed", 1) for claim in held], None)).stale == []
+    await owner.leave()
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="needs the interpreter's lock")

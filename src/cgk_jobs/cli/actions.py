@@ -23,7 +23,8 @@ __all__ = ["cancel", "replay", "retry"]
 @json_option
 def retry(*, run_id: str, tenant: str | None, all_tenants: bool, app: str | None, as_json: bool) -> None:
     """Start a run that failed, was cancelled or expired again. Finished steps stay finished."""
-    with scope(tenant, all_tenants, "retry"), opened(app) as jobs:
+    whose = scope(tenant, all_tenants, "retry")
+    with opened(app) as jobs, whose:
         try:
             asyncio.run(jobs.runs.retry(run_id))
         except InvalidEvent as error:
@@ -46,7 +47,8 @@ def replay(
     *, run_id: str, from_step: str | None, tenant: str | None, all_tenants: bool, app: str | None, as_json: bool
 ) -> None:
     """Make a new run of the same payload, and print its id."""
-    with scope(tenant, all_tenants, "replay"), opened(app) as jobs:
+    whose = scope(tenant, all_tenants, "replay")
+    with opened(app) as jobs, whose:
         run = asyncio.run(jobs.runs.replay(run_id, from_step=from_step))
     if as_json:
         show_json({"replayed": run_id, "run": run_document(run)})
@@ -66,7 +68,8 @@ def cancel(
     """Cancel a run, or all of a tag. Running ones are asked to stop."""
     if (run_id is None) == (tag is None):
         raise click.UsageError("name one RUN, or give --tag TAG")
-    with scope(tenant, all_tenants, "cancel"), opened(app) as jobs:
+    whose = scope(tenant, all_tenants, "cancel")
+    with opened(app) as jobs, whose:
         count = asyncio.run(jobs.runs.cancel(run_id, tag=tag))
     if as_json:
         show_json({"cancelled": count})

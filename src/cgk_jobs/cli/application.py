@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cgk_jobs.cli.console import hear_logging
-from cgk_jobs.cli.errors import NOT_CONFIGURED, Failure
+from cgk_jobs.cli.errors import NotReady
 from cgk_jobs.errors import JobsError, NotConfigured, Unsupported
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ __all__ = ["load_application", "opened", "opened_application", "read_settings"]
 
 
 def read_settings() -> Settings:
-    """The settings of this folder. Raises ``NotConfigured``, ``Failure``."""
+    """The settings of this folder. Raises ``NotConfigured``, ``NotReady``."""
     from cgk_jobs.settings import load_settings
 
     try:
         return load_settings()
     except Unsupported as error:
-        raise Failure(str(error), NOT_CONFIGURED) from error
+        raise NotReady(str(error)) from error
 
 
 def load_application(app: str | None) -> Jobs:
@@ -68,7 +68,9 @@ def _attribute(app: str) -> Jobs:
             found = getattr(found, part)
     except AttributeError:
         there = _applications_in(sys.modules[name])
-        hint = f"it has {', '.join(f'{name}:{one}' for one in there)}" if there else "it has no Jobs object: jobs = Jobs()"
+        hint = (
+            f"it has {', '.join(f'{name}:{one}' for one in there)}" if there else "it has no Jobs object: jobs = Jobs()"
+        )
         raise NotConfigured(f"module {name} has no attribute {attribute!r}; {hint}") from None
     if not isinstance(found, Jobs):
         raise NotConfigured(f"{app} is a {type(found).__name__}, not a Jobs object: name the attribute that holds it")
@@ -86,7 +88,7 @@ def _module(name: str) -> ModuleType:
             ) from error
         raise _broken(name, error) from error
     except JobsError as error:
-        raise Failure(f"{name} can't be loaded: {error}", NOT_CONFIGURED) from error
+        raise NotReady(f"{name} can't be loaded: {error}") from error
     except (Exception, SystemExit) as error:
         raise _broken(name, error) from error
 

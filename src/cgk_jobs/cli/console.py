@@ -21,6 +21,7 @@ __all__ = [
     "show_json",
     "styled",
     "terminal_width",
+    "write",
 ]
 
 _JOINER = "\u200d"
@@ -63,18 +64,24 @@ def terminal_width() -> int:
 
 def styled(text: str, stream: TextIO, **style: Any) -> str:
     """``text`` in colour if ``stream`` is a terminal that may show it: ``NO_COLOR`` and ``TERM=dumb`` say no."""
+    style = {name: value for name, value in style.items() if value is not None}
     plain = not is_terminal(stream) or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return text if plain or not style else click.style(text, **style)
 
 
+def write(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Write text as it is: whether it has colours was decided by ``styled``, and not once more by click."""
+    click.echo(text, err=err, nl=nl, color=True)
+
+
 def result(text: str) -> None:
     """A line of the command's result, shown as it is: neutralise data in it with ``printable`` first."""
-    click.echo(text)
+    write(text)
 
 
 def say(message: str, **style: Any) -> None:
     """A message for whoever runs the command: on stderr, so that a pipe gets results alone."""
-    click.echo(styled(printable(message, keep="\n"), sys.stderr, **style), err=True)
+    write(styled(printable(message, keep="\n"), sys.stderr, **style), err=True)
 
 
 def show_json(value: object) -> None:
@@ -83,7 +90,7 @@ def show_json(value: object) -> None:
 
     text = json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=False)
     # Beyond what JSON itself escapes; such characters stand inside strings only, where this form means the same.
-    click.echo("".join(char if char == "\n" or _shown(char, "") == char else _json_escape(char) for char in text))
+    write("".join(char if char == "\n" or _shown(char, "") == char else _json_escape(char) for char in text))
 
 
 def _json_escape(char: str) -> str:
@@ -100,12 +107,11 @@ class _Messages(logging.Handler):
 def hear_logging(level: int = logging.WARNING, form: str = "%(message)s") -> None:
     """Show log records on stderr, unless the application has set up logging itself."""
     root = logging.getLogger()
-    if root.handlers:
+    if any(not isinstance(handler, _Messages) for handler in root.handlers):
         return
     handler = _Messages(level)
     handler.setFormatter(logging.Formatter(form))
     # Whoever types --all-tenants knows; an application's own handlers still get this record.
     handler.addFilter(lambda record: record.name != "cgk_jobs.tenancy")
-    root.addHandler(handler)
-    if root.level > level:
-        root.setLevel(level)
+    root.handlers[:] = [handler]
+    logging.getLogger("cgk_jobs").setLevel(level)

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import click
 
-from cgk_jobs.cli.console import printable, styled
+from cgk_jobs.cli.console import printable, styled, write
 from cgk_jobs.errors import (
     InvalidEvent,
     InvalidTask,
@@ -19,38 +19,48 @@ from cgk_jobs.errors import (
     Unsupported,
 )
 
-__all__ = ["FAILED", "NOT_CONFIGURED", "UNREACHABLE", "WRONG_USAGE", "CommandGroup", "Failure", "failure_of"]
-
-FAILED = 1
-WRONG_USAGE = 2
-NOT_CONFIGURED = 3
-UNREACHABLE = 4
+__all__ = ["CommandGroup", "Failure", "NotReady", "Unreachable", "WrongUsage", "failure_of"]
 
 
 class Failure(click.ClickException):
-    """Ends the command with a message on stderr and ``exit_code``."""
+    """Ends the command with a message on stderr and its ``exit_code``."""
 
-    def __init__(self, message: str, exit_code: int = FAILED) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the message to stderr."""
         del file
         label = styled("error:", sys.stderr, fg="red", bold=True)
-        click.echo(f"{label} {printable(self.message, keep=chr(10))}", err=True)
+        write(f"{label} {printable(self.message, keep=chr(10))}", err=True)
+
+
+class WrongUsage(Failure):
+    """The command was given what it can't take."""
+
+    exit_code = 2
+
+
+class NotReady(Failure):
+    """Something has to be set up first."""
+
+    exit_code = 3
+
+
+class Unreachable(Failure):
+    """The provider or its ledger does not answer."""
+
+    exit_code = 4
 
 
 def failure_of(error: JobsError) -> Failure:
     """How a command ends that met ``error``."""
-    code = FAILED
     if isinstance(error, ProviderUnavailable):
-        code = UNREACHABLE
-    elif isinstance(error, NotConfigured):
-        code = NOT_CONFIGURED
-    elif isinstance(error, TenantRequired | TenantMismatch | InvalidEvent | InvalidTask | Unsupported):
-        code = WRONG_USAGE
-    return Failure(str(error), code)
+        return Unreachable(str(error))
+    if isinstance(error, NotConfigured):
+        return NotReady(str(error))
+    if isinstance(error, TenantRequired | TenantMismatch | InvalidEvent | InvalidTask | Unsupported):
+        return WrongUsage(str(error))
+    return Failure(str(error))
 
 
 class CommandGroup(click.Group):

@@ -32,7 +32,7 @@ def events(*, name: str | None, app: str | None, as_json: bool) -> None:
         show_json((own.get(name) or catalogue[name]).json_schema())
         return
     if as_json:
-        show_json({"application": sorted(own), "catalogue": catalogue.categories()})
+        show_json({"application": sorted(own), "catalogue": dict(catalogue.categories())})
         return
     rows = [(one, "application") for one in sorted(own)]
     rows += [(one, category) for category, names in catalogue.categories().items() for one in names if one not in own]

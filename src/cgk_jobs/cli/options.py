@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,9 +35,9 @@ def json_option(command: F) -> F:
 
 def app_option(command: F) -> F:
     """``--app``: the application, where the command can do without."""
-    return click.option(
-        "--app", metavar="MODULE:ATTRIBUTE", help="Use this application's ledger, tasks and events."
-    )(command)
+    return click.option("--app", metavar="MODULE:ATTRIBUTE", help="Use this application's ledger, tasks and events.")(
+        command
+    )
 
 
 def tenant_options(command: F) -> F:
@@ -46,25 +46,21 @@ def tenant_options(command: F) -> F:
     return click.option("--tenant", metavar="TENANT", help="Act for this tenant.")(command)
 
 
-@contextmanager
-def scope(tenant: str | None, all_tenants: bool, command: str) -> Generator[None, None, None]:
-    """Act for one tenant, or across all because the options say so.
+def scope(tenant: str | None, all_tenants: bool, command: str) -> AbstractContextManager[object]:
+    """A block that acts for one tenant, or across all because the options say so.
 
-    Raises ``TenantRequired`` where they say neither: there is no default. ``command`` is the reason that is logged.
+    Raises ``TenantRequired`` at once where they say neither: there is no default. ``command`` is the reason that is logged.
     """
     from cgk_jobs.errors import TenantRequired
-    from cgk_jobs.tenancy import across_tenants, tenant_context
+    from cgk_jobs.tenancy import across_tenants, parse_tenant_id, tenant_context
 
     if tenant is not None and all_tenants:
         raise click.UsageError("--tenant and --all-tenants exclude each other: give one of them")
     if tenant is not None:
-        with tenant_context(tenant):
-            yield
-    elif all_tenants:
-        with across_tenants(reason=f"cgk jobs {command}"):
-            yield
-    else:
-        raise TenantRequired(f"cgk jobs {command}: for which tenant? Give --tenant TENANT, or --all-tenants")
+        return tenant_context(parse_tenant_id(tenant))
+    if all_tenants:
+        return across_tenants(reason=f"cgk jobs {command}")
+    raise TenantRequired(f"cgk jobs {command}: for which tenant? Give --tenant TENANT, or --all-tenants")
 
 
 def since_moment(value: str | None, clock: Clock) -> datetime | None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-import click
-
-from cgk_jobs.cli.console import is_terminal, printable, styled, terminal_width
+from cgk_jobs.cli.console import is_terminal, printable, styled, terminal_width, write
 from cgk_jobs.clock import monotonic
 
 __all__ = ["Progress"]
@@ -46,7 +44,7 @@ class Progress:
         tenth = done * LINES // self._total
         if tenth > self._tenth:
             self._tenth = tenth
-            click.echo(self._text(done, printable(note)), err=True)
+            write(self._text(done, printable(note)), err=True)
 
     def _text(self, done: int, note: str) -> str:
         return f"{self._label} {done:,}/{self._total:,} {done * 100 // self._total}%" + (f" {note}" if note else "")
@@ -60,10 +58,10 @@ class Progress:
             bar = styled("━" * full, sys.stderr, fg="green") + styled("╌" * (room - full), sys.stderr, dim=True) + "  "
         self._line = text
         # The line is wiped after it was written over, not before: no flicker.
-        click.echo(f"\r{bar}{text[: terminal_width() - 1]}\x1b[K", err=True, nl=False)
+        write(f"\r{bar}{text[: terminal_width() - 1]}\x1b[K", err=True, nl=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._terminal and self._line:
-            click.echo("", err=True)
+            write("", err=True)

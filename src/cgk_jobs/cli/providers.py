@@ -27,11 +27,7 @@ def providers(*, as_json: bool) -> None:
         provider.close()
     if as_json:
         show_json(
-            {
-                "providers": {
-                    name: {"available": name in found, "capabilities": found.get(name)} for name in PROVIDERS
-                }
-            }
+            {"providers": {name: {"available": name in found, "capabilities": found.get(name)} for name in PROVIDERS}}
         )
         return
     capabilities = list(next(iter(found.values())))

@@ -20,7 +20,7 @@ __all__ = ["queues"]
 _COLUMNS = (
     Column("QUEUE", shrinks=True),
     Column("TASKS", right=True),
-    Column("PAUSED", colour=lambda _: "yellow"),
+    Column("PAUSED", optional=1, colour=lambda _: "yellow"),
 )
 
 

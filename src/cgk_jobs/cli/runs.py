@@ -28,9 +28,9 @@ _COLUMNS = (
     Column("TASK", shrinks=True),
     Column("STATE", colour=state_colour),
     Column("CREATED", optional=1),
-    Column("ATTEMPT", right=True, optional=3),
+    Column("ATTEMPT", right=True, optional=4),
     Column("TOOK", right=True, optional=2),
-    Column("ERROR", shrinks=True, optional=4),
+    Column("ERROR", shrinks=True, optional=3),
 )
 
 
@@ -50,7 +50,8 @@ def runs(
     *, tenant: str | None, all_tenants: bool, since: str | None, app: str | None, as_json: bool, **filters: Any
 ) -> None:
     """List runs, newest first."""
-    with scope(tenant, all_tenants, "runs"), opened(app) as jobs:
+    whose = scope(tenant, all_tenants, "runs")
+    with opened(app) as jobs, whose:
         page = asyncio.run(jobs.runs.list(since=since_moment(since, jobs.clock), **filters))
     if as_json:
         show_json({"runs": [run_document(run) for run in page], "next_cursor": page.next_cursor})
@@ -81,7 +82,8 @@ def show(*, run_id: str, tenant: str | None, all_tenants: bool, raw: bool, app: 
     The code of its event says which fields are secret. Where it is not at hand (no application is configured and none is
     given with --app), the payload is shown with --raw only.
     """
-    with scope(tenant, all_tenants, "show"), opened(app, prefer_app=True) as jobs:
+    whose = scope(tenant, all_tenants, "show")
+    with opened(app, prefer_app=True) as jobs, whose:
         run = asyncio.run(jobs.runs.get(run_id))
         payload = run.payload if raw else _masked(jobs, run)
     if as_json:
@@ -160,4 +162,3 @@ def _masked(jobs: Jobs, run: Run) -> Any:
     except (ValidationError, InvalidEvent):
         # Of another version than the code at hand, which therefore can't say what is secret in it.
         return None
-

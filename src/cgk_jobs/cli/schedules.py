@@ -21,11 +21,11 @@ __all__ = ["schedules"]
 _COLUMNS = (
     Column("SCHEDULE", shrinks=True),
     Column("WHEN"),
-    Column("ZONE", optional=1),
-    Column("FOR", optional=2),
+    Column("ZONE", optional=2),
+    Column("FOR", optional=3),
     Column("NEXT"),
-    Column("LAST", optional=3),
-    Column("PAUSED", colour=lambda _: "yellow"),
+    Column("LAST", optional=4),
+    Column("PAUSED", optional=1, colour=lambda _: "yellow"),
 )
 
 _app = click.option("--app", metavar="MODULE:ATTRIBUTE", help="The application; default: [tool.cgk-jobs] app.")
@@ -112,7 +112,8 @@ def _done(schedule_id: str, paused: bool, as_json: bool) -> None:
 @json_option
 def trigger(*, schedule_id: str, tenant: str | None, all_tenants: bool, app: str | None, as_json: bool) -> None:
     """Run a schedule's task now, beside its ticks: for one tenant, or for all it runs for."""
-    with scope(tenant, all_tenants, "schedules trigger"), opened_application(app) as jobs:
+    whose = scope(tenant, all_tenants, "schedules trigger")
+    with opened_application(app) as jobs, whose:
         sent = asyncio.run(_trigger(jobs, schedule_id, tenant))
     if as_json:
         show_json({"schedule": schedule_id, "run_ids": sent})

@@ -9,7 +9,7 @@ import click
 
 from cgk_jobs.cli.application import read_settings
 from cgk_jobs.cli.console import result, say, show_json
-from cgk_jobs.cli.errors import NOT_CONFIGURED, Failure
+from cgk_jobs.cli.errors import Failure, NotReady
 from cgk_jobs.cli.options import json_option
 from cgk_jobs.cli.tables import show_fields
 
@@ -43,7 +43,7 @@ def check(*, as_json: bool) -> None:
     path = read_settings().database
     wanted = len(_migrations())
     if not path.exists():
-        raise Failure(f"there is no ledger at {path} yet: make one with cgk setup:jobs", NOT_CONFIGURED)
+        raise NotReady(f"there is no ledger at {path} yet: make one with cgk setup:jobs")
     try:
         # Opened here and not by the engine, which would migrate it.
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
@@ -54,9 +54,9 @@ def check(*, as_json: bool) -> None:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise Failure(f"{path} can't be read as a SQLite database: {error}", NOT_CONFIGURED) from error
+        raise NotReady(f"{path} can't be read as a SQLite database: {error}") from error
     if mark != APPLICATION_ID:
-        raise Failure(f"{path} is no ledger: it belongs to another program", NOT_CONFIGURED)
+        raise NotReady(f"{path} is no ledger: it belongs to another program")
     if as_json:
         show_json({"ledger": path, "version": version, "wanted": wanted, "intact": state == "ok"})
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,14 +37,23 @@ __all__ = ["send"]
 @app_option
 @json_option
 def send(
-    *, event: str, tenant: str, data: str, wait: bool, timeout: float | None, app: str | None, as_json: bool, **options: Any
+    *,
+    event: str,
+    tenant: str,
+    data: str,
+    wait: bool,
+    timeout: float | None,
+    app: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Send an event by its name: one of the application's, or of the catalogue."""
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
     payload = _payload(data, tenant)
     chosen = {name: value for name, value in options.items() if value not in (None, ())}
-    with scope(tenant, False, "send"), opened(app, create=True, prefer_app=True) as jobs:
+    whose = scope(tenant, False, "send")
+    with opened(app, create=True, prefer_app=True) as jobs, whose:
         sent, outcomes = asyncio.run(_send(jobs, event, payload, chosen, wait, timeout))
     failures = [error for error in outcomes.values() if isinstance(error, JobsError)]
     if as_json:
@@ -60,7 +70,7 @@ def send(
 def _payload(data: str, tenant: str) -> dict[str, Any]:
     try:
         if data == "-":
-            data = click.get_text_stream("stdin").read()
+            data = sys.stdin.read()
         elif data.startswith("@"):
             data = Path(data[1:]).read_text(encoding="utf-8")
         payload = json.loads(data)
@@ -69,7 +79,9 @@ def _payload(data: str, tenant: str) -> dict[str, Any]:
     except ValueError as error:
         raise click.BadParameter(f"this is no JSON: {error}", param_hint="--data") from error
     if not isinstance(payload, dict):
-        raise click.BadParameter('give the event\'s fields as one JSON object: {"order_id": "o_1"}', param_hint="--data")
+        raise click.BadParameter(
+            'give the event\'s fields as one JSON object: {"order_id": "o_1"}', param_hint="--data"
+        )
     fields = cast("dict[str, Any]", payload)
     if fields.get("tenant_id", tenant) != tenant:
         raise click.BadParameter(f"its tenant_id is another than --tenant {tenant}: leave it out", param_hint="--data")
@@ -80,9 +92,8 @@ async def _send(
     jobs: Jobs, event: str, payload: dict[str, Any], options: dict[str, Any], wait: bool, timeout: float | None
 ) -> tuple[Sent, dict[str, Any]]:
     sent = await jobs.send(event, payload, **options)
-    outcomes: dict[str, Any] = {}
     if not wait:
-        return sent, outcomes
+        return sent, {}
     if sent.run_ids and not await jobs.provider.store.reads.workers():
         say("No worker is running: start one with cgk jobs dev or cgk jobs work. Waiting …", fg="yellow")
 
@@ -92,14 +103,13 @@ async def _send(
         except (RunFailed, RunCancelled, RunExpired, WaitTimeout) as error:
             return error
 
-    for run_id, outcome in zip(sent.run_ids, await asyncio.gather(*map(outcome_of, sent.run_ids)), strict=True):
-        outcomes[run_id] = outcome
-    return sent, outcomes
+    outcomes = await asyncio.gather(*map(outcome_of, sent.run_ids))
+    return sent, dict(zip(sent.run_ids, outcomes, strict=True))
 
 
 def _ending(run_id: str, outcome: Any) -> dict[str, Any]:
     if isinstance(outcome, JobsError):
-        states = {RunFailed: "failed", RunCancelled: "cancelled", RunExpired: "expired"}
+        states: dict[type[JobsError], str] = {RunFailed: "failed", RunCancelled: "cancelled", RunExpired: "expired"}
         return {"id": run_id, "state": states.get(type(outcome)), "error": str(outcome)}
     return {"id": run_id, "state": "completed", "result": outcome}
 

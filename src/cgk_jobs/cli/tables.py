@@ -14,6 +14,8 @@ __all__ = ["Column", "show_fields", "show_table", "state_colour"]
 GAP = "  "
 NARROWEST = 8
 """Columns to which a cell is cut at most."""
+READABLE = 24
+"""Columns that a cell keeps as long as an optional column could go instead."""
 
 _STATE_COLOURS = {
     "completed": "green",
@@ -62,34 +64,44 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> N
                 text = text.rstrip()
             colour = column.colour(row[at]) if column.colour else None
             line.append(styled(text, sys.stdout, fg=colour) if colour else text)
-        result(GAP.join(line))
+        result(GAP.join(line).rstrip())
 
 
 def _fit(columns: Sequence[Column], cells: list[list[str]], room: int) -> tuple[list[int], dict[int, int]]:
     """Which columns are shown, and how wide."""
     widths = {
-        at: max([columns_of(column.title), *(columns_of(row[at]) for row in cells)]) for at, column in enumerate(columns)
+        at: max([columns_of(column.title), *(columns_of(row[at]) for row in cells)])
+        for at, column in enumerate(columns)
     }
     # A column in which nothing stands tells nothing.
     kept = [at for at in widths if not columns[at].optional or any(row[at] for row in cells)]
 
-    def least(at: int) -> int:
-        return min(widths[at], max(NARROWEST, columns_of(columns[at].title))) if columns[at].shrinks else widths[at]
-
     def excess(width_of: Callable[[int], int]) -> int:
         return sum(map(width_of, kept)) + len(GAP) * (len(kept) - 1) - room
 
-    while excess(least) > 0:
+    def shrink(floor: int, only_optional: bool = False) -> None:
+        while excess(widths.__getitem__) > 0:
+            # The widest cell gives way, one column of the terminal at a time.
+            shrinking = [
+                at
+                for at in kept
+                if columns[at].shrinks and widths[at] > floor and (columns[at].optional or not only_optional)
+            ]
+            if not shrinking:
+                return
+            widths[max(shrinking, key=widths.__getitem__)] -= 1
+
+    def wanted(at: int) -> int:
+        return min(widths[at], NARROWEST if columns[at].optional else READABLE) if columns[at].shrinks else widths[at]
+
+    while excess(wanted) > 0:
         optional = [at for at in kept if columns[at].optional]
         if not optional:
             break
         kept.remove(max(optional, key=lambda at: columns[at].optional))
-    while excess(widths.__getitem__) > 0:
-        # Too wide by a little: the widest cell gives way, one column at a time.
-        shrinking = [at for at in kept if columns[at].shrinks and widths[at] > least(at)]
-        if not shrinking:
-            break
-        widths[max(shrinking, key=widths.__getitem__)] -= 1
+    shrink(READABLE)
+    shrink(NARROWEST, only_optional=True)
+    shrink(NARROWEST)
     return kept, widths
 
 

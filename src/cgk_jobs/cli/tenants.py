@@ -19,12 +19,12 @@ __all__ = ["tenants"]
 _COLUMNS = (
     Column("TENANT", shrinks=True),
     Column("ADDED"),
-    Column("ZONE", optional=1),
+    Column("ZONE", optional=2),
     Column("SHARE", right=True),
-    Column("AT ONCE", right=True, optional=3),
-    Column("RATE", optional=4),
-    Column("PAUSED", colour=lambda _: "yellow"),
-    Column("SINCE", optional=2),
+    Column("AT ONCE", right=True, optional=4),
+    Column("RATE", optional=5),
+    Column("PAUSED", optional=1, colour=lambda _: "yellow"),
+    Column("SINCE", optional=3),
 )
 
 _tenant = click.argument("tenant_id", metavar="TENANT")
@@ -112,9 +112,7 @@ def resume(*, tenant_id: str, app: str | None, as_json: bool) -> None:
 @click.option("--unlimited", is_flag=True, help="Take its limits away first.")
 @app_option
 @json_option
-def limit(
-    *, tenant_id: str, rate: str | None, app: str | None, as_json: bool, unlimited: bool, **options: Any
-) -> None:
+def limit(*, tenant_id: str, rate: str | None, app: str | None, as_json: bool, unlimited: bool, **options: Any) -> None:
     """Change a tenant's share or its limits, at once."""
     from cgk_jobs.tasks.policy import Rate
 

@@ -9,7 +9,7 @@ from cgk_jobs.tasks.policy import Limit, Rate
 from cgk_jobs.tenancy.ids import PLATFORM
 from cgk_jobs.wire.json import loads
 
-__all__ = ["Draw", "draws_of"]
+__all__ = ["Draw", "draws_of", "tenant_keys"]
 
 
 class Draw(NamedTuple):
@@ -35,13 +35,17 @@ def draws_of(claim: Claim, budgets: Budgets | None, tenant: TenantRecord | None)
             for rate in budgets.rates
         ]
     if tenant is not None:
+        slots, starts = tenant_keys(tenant.id)
         if tenant.concurrency is not None:
-            found.append(Draw(f"slots:tenant:{tenant.id}", tenant.id, tenant.concurrency))
+            found.append(Draw(slots, tenant.id, tenant.concurrency))
         if tenant.rate is not None:
-            found.append(
-                Draw(f"starts:tenant:{tenant.id}", tenant.id, tenant.rate, round((tenant.rate_seconds or 1.0) * 1e6))
-            )
+            found.append(Draw(starts, tenant.id, tenant.rate, round((tenant.rate_seconds or 1.0) * 1e6)))
     return found
+
+
+def tenant_keys(tenant_id: str) -> tuple[str, str]:
+    """The keys of a tenant's own limit and rate, over all its tasks."""
+    return f"slots:tenant:{tenant_id}", f"starts:tenant:{tenant_id}"
 
 
 def _owner(policy: Limit | Rate, claim: Claim) -> str:

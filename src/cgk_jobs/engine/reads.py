@@ -14,6 +14,7 @@ from cgk_jobs.engine.records import (
     ScheduleRecord,
     StepRecord,
     Subscription,
+    TallyRecord,
     TenantRecord,
     WorkerRecord,
 )
@@ -48,6 +49,10 @@ class Reads(Protocol):
 
     def count(self, which: RunFilter) -> Awaitable[dict[State, int]]:
         """How many runs are in each state."""
+        ...
+
+    def tally(self) -> Awaitable[list[TallyRecord]]:
+        """All runs of all tenants, counted: for operators. Reads every run."""
         ...
 
     def steps(self, seq: int) -> Awaitable[list[StepRecord]]:

@@ -25,6 +25,7 @@ __all__ = [
     "StepRecord",
     "Stored",
     "Subscription",
+    "TallyRecord",
     "TenantRecord",
     "WorkerRecord",
 ]
@@ -215,6 +216,17 @@ class WorkerRecord(NamedTuple):
     concurrency: int
     started_at: int
     beat_at: int
+
+
+class TallyRecord(NamedTuple):
+    """How many runs of a tenant, task and event are in a state, and how many attempts beyond the first they had."""
+
+    tenant_id: str
+    task: str
+    event: str
+    state: State
+    runs: int
+    retries: int
 
 
 class PausedRecord(NamedTuple):

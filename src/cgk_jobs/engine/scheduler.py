@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 from cgk_jobs import signals
@@ -59,6 +59,7 @@ class Scheduler:
         # When each schedule is next due in each zone, so that most looks read nothing from the ledger.
         self._next: dict[tuple[str, str], int] = {}
         self._declared: set[tuple[str, str]] = set()
+        self._rows: dict[tuple[str, str], ScheduleRecord] = {}
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -85,39 +86,35 @@ class Scheduler:
 
     async def register(self) -> None:
         """Make every schedule known to the ledger, in each zone: those never seen begin now."""
+        lists = _TenantLists(self._tenants)
         for task, spec in self._schedules():
-            for timezone in await self._zones(spec):
+            for timezone in await lists.zones(spec):
                 await self._row(task, timezone, spec.cron.expression)
 
     async def fire_due(self) -> int | None:
         """Fire everything that is due; returns the next moment something is (microseconds), or ``None``."""
         paused = {row.name for row in await self._store.reads.paused() if row.kind == "schedule"}
+        lists = _TenantLists(self._tenants)
         moments: list[int] = []
+        due: list[tuple[tuple[str, str], Coroutine[Any, Any, int]]] = []
+        now = self._clock.micros()
         for task, spec in self._schedules():
-            zones = await self._zones(spec)
-            for timezone, tenants in zones.items():
+            for timezone, tenants in (await lists.zones(spec)).items():
                 key = (task.id, timezone)
-                if self._next.get(key, 0) <= self._clock.micros():
-                    self._next[key] = await self._fire(
-                        task, spec.cron.in_zone(timezone), spec, tenants, task.id in paused
-                    )
-                moments.append(self._next[key])
+                following = self._next.get(key, 0)
+                if following <= now:
+                    cron = spec.cron.in_zone(timezone)
+                    due.append((key, self._fire(task, cron, spec, tenants, task.id in paused)))
+                else:
+                    moments.append(following)
+        # Together, so that the ticks of one moment share a transaction.
+        for (key, _), following in zip(due, await asyncio.gather(*[work for _, work in due]), strict=True):
+            self._next[key] = following
+            moments.append(following)
         return min(moments, default=None)
 
     def _schedules(self) -> list[tuple[Task[Any], ScheduleSpec]]:
         return [(task, task.schedule) for task in self._tasks if task.schedule is not None]
-
-    async def _zones(self, spec: ScheduleSpec) -> dict[str, list[str]]:
-        own = spec.cron.timezone
-        if spec.tenants == "platform":
-            return {own: [PLATFORM]}
-        zones: dict[str, list[str]] = {}
-        for tenant in await self._tenants(spec.tenants == "seen"):
-            if tenant.id not in spec.skip:
-                zones.setdefault(tenant.timezone or own, []).append(tenant.id)
-        for tenants in zones.values():
-            tenants.sort()
-        return zones
 
     async def _fire(self, task: Task[Any], cron: Cron, spec: ScheduleSpec, tenants: list[str], paused: bool) -> int:
         while True:
@@ -149,8 +146,10 @@ class Scheduler:
 
     async def _row(self, task: Task[Any], timezone: str, expression: str) -> ScheduleRecord:
         key = (task.id, timezone)
-        row = await self._store.schedule(task.id, timezone, expression, declare=key not in self._declared)
-        self._declared.add(key)
+        row = self._rows.pop(key, None)
+        if row is None or row.expression != expression:
+            row = await self._store.schedule(task.id, timezone, expression, declare=key not in self._declared)
+            self._declared.add(key)
         return row
 
     async def _fire_part(
@@ -163,7 +162,9 @@ class Scheduler:
             after = row._replace(tick_at=tick, missed=missed, after_tenant=part[-1])
         else:
             # Not back behind the moment at which an edit of the schedule took effect.
-            after = row._replace(last_at=max(tick, row.last_at), tick_at=None, missed=0, after_tenant=None, previous_at=tick)
+            after = row._replace(
+                last_at=max(tick, row.last_at), tick_at=None, missed=0, after_tenant=None, previous_at=tick
+            )
         payload = dumps(
             {"at": tick, "timezone": row.timezone, "previous": row.previous_at, "missed": missed},
         )
@@ -177,6 +178,8 @@ class Scheduler:
         stored = await self._store.fire(row, after, events)
         if stored is None:
             return False
+        # As it stands now, unless somebody else moves it, which the next part then finds out.
+        self._rows[task.id, row.timezone] = after
         if self._emitter.active:
             self._emitter.emit(
                 signals.SCHEDULE_FIRED,
@@ -191,3 +194,29 @@ class Scheduler:
     @staticmethod
     def _offset(schedule: str, tenant: str, spec: ScheduleSpec) -> int:
         return round(spread_offset(schedule, tenant, spec.spread) * 1e6)
+
+
+class _TenantLists:
+    """The active tenants, asked for once in each look at the clock, by time zone."""
+
+    def __init__(self, tenants: TenantList) -> None:
+        self._tenants = tenants
+        self._lists: dict[bool, Sequence[ActiveTenant]] = {}
+        self._zones: dict[tuple[str, str, frozenset[str]], dict[str, list[str]]] = {}
+
+    async def zones(self, spec: ScheduleSpec) -> dict[str, list[str]]:
+        """The tenants a schedule runs for, in order, by the zone it runs in for them."""
+        own = spec.cron.timezone
+        if spec.tenants == "platform":
+            return {own: [PLATFORM]}
+        key = (spec.tenants, own, spec.skip)
+        zones = self._zones.get(key)
+        if zones is None:
+            seen = spec.tenants == "seen"
+            if seen not in self._lists:
+                self._lists[seen] = sorted(await self._tenants(seen), key=lambda tenant: tenant.id)
+            zones = self._zones[key] = {}
+            for tenant in self._lists[seen]:
+                if tenant.id not in spec.skip:
+                    zones.setdefault(tenant.timezone or own, []).append(tenant.id)
+        return zones

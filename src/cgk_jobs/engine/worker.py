@@ -32,6 +32,8 @@ _logger = logging.getLogger("cgk_jobs.engine")
 
 POLL = 0.2
 """Seconds after which a worker looks for work without having been woken."""
+DEAF_FOR = 5.0
+"""Seconds a handler may take to end once it was told to."""
 LOG_EVERY = 1.0
 """Seconds after which the lines of an attempt that goes on are written."""
 
@@ -110,7 +112,9 @@ class Worker:
             attempt.end("drain")
         if self._running:
             runners = [attempt.runner for attempt in self._running.values() if attempt.runner is not None]
-            await asyncio.wait(runners, timeout=5.0)
+            await asyncio.wait(runners, timeout=DEAF_FOR)
+        # A handler that does not let itself be ended must not keep the process: its run is put back with the seat.
+        self._running.clear()
         for task in self._upkeep:
             task.cancel()
         self.wake()
@@ -238,7 +242,8 @@ class Worker:
             settlement: Settlement | None = Settlement(claim, "completed", claim.attempt, outcome.result)
         else:
             settlement = self._settlement(attempt, outcome, lines or [])
-        del self._running[claim.seq]
+        if self._running.pop(claim.seq, None) is None:
+            return
         if settlement is not None:
             self._settlements.append(settlement)
         if self._emitter.active:
@@ -339,6 +344,8 @@ class Worker:
         _logger.error("this worker was given up for dead; its attempts are void. It takes a new seat")
         for attempt in tuple(self._running.values()):
             attempt.end("lost")
+        # Whatever they do from now on is refused, so a handler that won't end has no claim to hold the others up.
+        self._running.clear()
         seat, self._seat = self._seat, None
         if seat is not None:
             await seat.leave()

@@ -90,6 +90,11 @@ class ClaimLoop:
         """Nothing runs here at the moment."""
         return self._worker.idle
 
+    @property
+    def begun(self) -> int:
+        """Attempts begun so far."""
+        return self._worker.started
+
     async def fire_due(self) -> int | None:
         """Fire the schedules that are due now."""
         return await self._scheduler.fire_due()

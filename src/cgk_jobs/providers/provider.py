@@ -108,6 +108,11 @@ class Running(Protocol):
         """Nothing runs here at the moment."""
         ...
 
+    @property
+    def begun(self) -> int:
+        """Attempts begun so far."""
+        ...
+
     async def fire_due(self) -> int | None:
         """Fire the schedules that are due now; the next moment (microseconds) one is."""
         ...

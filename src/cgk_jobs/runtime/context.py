@@ -168,7 +168,7 @@ class Context:
         self.cancelled = True
         return StaleClaim(f"{what} was not stored: this attempt lost run {self.run_id}; stop working on it")
 
-    async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``function`` once for the whole run and return its result, in later attempts from the journal.
 
         The result goes through JSON, so that every attempt sees the same. Raises ``StaleClaim`` if this attempt lost

@@ -39,7 +39,7 @@ class SyncContext:
             raise NotConfigured("ctx.sync is for plain functions (`def`); in an `async def` handler await ctx itself")
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-    def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`Context.step`; ``function`` is a plain one."""
         return self._wait(self._ctx.step(name, lambda: asyncio.to_thread(function, *args, **kwargs)))
 

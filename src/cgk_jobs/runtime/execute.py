@@ -39,8 +39,8 @@ EndReason = Literal["", "timeout", "cancel", "drain", "lost"]
 
 
 def newer_version_hold(task: str) -> str:
-    """Why a run is parked whose event's version is newer than this code: the same as for a task this code lacks."""
-    return f"unknown-task:{task}"
+    """Why a run is parked whose event's version is newer than this code's; freed when a process with that task starts."""
+    return f"newer-version:{task}"
 
 
 class Isolated(Protocol):
@@ -197,7 +197,9 @@ def decode_input(claim: Claim, declared: Task[Any]) -> Any:
     if on is not None:
         event = decode(on, claim.event_version, claim.payload)
         if event.tenant_id != claim.tenant_id:
-            raise InvalidEvent(f"a run of tenant {claim.tenant_id!r} has an event of another one: look how it was stored")
+            raise InvalidEvent(
+                f"a run of tenant {claim.tenant_id!r} has an event of another one: look how it was stored"
+            )
         return event
     if declared.schedule is not None:
         return _decode_tick(claim)

@@ -159,14 +159,16 @@ class ProcessPool:
         async with self._room:
             slot = self._free.pop()
             try:
-                return await self._run(slot, place, attempt)
+                kind, value = await self._run(slot, place, attempt)
             except BaseException:
                 await asyncio.shield(asyncio.to_thread(_discard, slot))
                 raise
             finally:
                 self._free.append(slot)
+        # What the handler raised is its answer too: the process is as good as before.
+        return _answer(kind, value, attempt)
 
-    async def _run(self, slot: _Slot, place: tuple[str, str], attempt: Attempt) -> str | None:
+    async def _run(self, slot: _Slot, place: tuple[str, str], attempt: Attempt) -> tuple[str, Any]:
         if slot.process is None or not slot.process.is_alive():
             await asyncio.to_thread(self._start, slot)
         pipe = slot.pipe
@@ -186,7 +188,7 @@ class ProcessPool:
                 if context is not None:
                     await context.progress(values[0], values[1])
             else:
-                return _answer(kind, values[0], attempt)
+                return kind, values[0]
 
     def _start(self, slot: _Slot) -> None:
         slot.pipe, other = self._spawn.Pipe()

@@ -86,14 +86,15 @@ def _spans_of_year(zone: ZoneInfo, year: int) -> tuple[OffsetSpan, ...]:
                 start = begin
                 shown = max(shown, begin + offset)
             spans.append(OffsetSpan(start, instant, offset, shown))
-        shown = max(shown, instant + offset)
+        # No clock is changed again while time comes twice; a datetime, with its one bit of fold, could not tell.
+        shown = instant + offset
         start, offset = instant, changed
     return tuple(spans)
 
 
 def _changes(zone: ZoneInfo, low: int, end: int) -> Iterator[tuple[int, int]]:
     """The seconds in ``(low, end)`` at which the offset becomes another, each with the new offset."""
-    # zoneinfo answers offsets only, so each day's ends are compared: no zone has changed its clocks twice within 24 h.
+    # zoneinfo answers offsets only, so each day's ends are compared. Changes of a zone lie a week apart, or more.
     old = _offset(zone, low)
     while low < end - 1:
         day = min(low + DAY, end - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from cgk_jobs.app import Jobs
 from cgk_jobs.clock import Clock
 from cgk_jobs.errors import NotConfigured

@@ -61,6 +61,8 @@ async def run_attempt(
     steps: dict[str, Any],
 ) -> Any:
     """The handler's result, its middleware included; raises what the handler raised."""
+    if not 1 <= attempt <= task.retry.max_attempts:
+        raise ValueError(f"attempt={attempt}: task {task.id} makes 1 to {task.retry.max_attempts}")
     services = own_services(jobs)
     services = Services(
         journal=_Journal(steps), send=services.send, clock=clock, max_result_bytes=services.max_result_bytes

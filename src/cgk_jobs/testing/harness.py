@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from cgk_jobs.app import Jobs
 from cgk_jobs.clock import from_micros
+from cgk_jobs.engine.scheduler import Scheduler
 from cgk_jobs.engine.states import State
 from cgk_jobs.events import Event, registry
 from cgk_jobs.portal import LoopThread
@@ -127,14 +128,18 @@ class JobsHarness:
                 await self.jobs.stop(0)
 
     async def _start(self) -> None:
-        # The harness fires schedules itself: start(scheduler=True) would refuse an application that has no tenant yet.
-        await self.jobs.start(concurrency=self._concurrency, scheduler=False)
         if not self._begun:
             self._begun = True
-            now = self.clock.now()
-            self.clock.set(self._begun_at)
-            await self._look_at_clock()
-            self.clock.set(now)
+            await self._begin_schedules()
+        # The harness fires schedules itself: start(scheduler=True) would refuse an application that has no tenant yet.
+        await self.jobs.start(concurrency=self._concurrency, scheduler=False)
+
+    async def _begin_schedules(self) -> None:
+        # As if the application had started with the harness: ticks between then and the first drain are due in it.
+        jobs, now = self.jobs, self.clock.now()
+        self.clock.set(self._begun_at)
+        await Scheduler(self._store, jobs.tasks, jobs.tenants.active, jobs.signals, self.clock).register()
+        self.clock.set(now)
 
     async def _restart(self) -> None:
         self._store.crashed = False
@@ -205,7 +210,8 @@ class JobsHarness:
             if running is None:
                 raise DrainTimeout("the application was stopped while it was drained")
             running.wake()
-            if await self._store.looked_after(mark) and running.idle and not self._moved:
+            quiet = await self._store.looked_after(mark) and running.idle and not self._store.in_flight
+            if quiet and not self._moved:
                 return
 
     async def _unfinished(self, timeout: float) -> str:

@@ -43,13 +43,17 @@ class SentEvent:
     tenant_id: str
     name: str
     task: str | None
-    payload: dict[str, Any] = field(repr=False)
     text: str = field(repr=False)
     run_ids: tuple[str, ...]
     key: str | None
     due_at: datetime | None
     priority: int | None
     tags: tuple[str, ...]
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """What was sent, as a JSON-like dict."""
+        return cast("dict[str, Any]", loads(self.text))
 
 
 class RecordingStore(SqliteStore):
@@ -67,6 +71,8 @@ class RecordingStore(SqliteStore):
         """When something is due next, as of the last exchange (microseconds)."""
         self.exchanges = 0
         """Exchanges begun."""
+        self.in_flight = 0
+        """Exchanges begun and not answered: they may carry endings that no worker shows any more."""
         self._quiet_at = 0
         self._rested = asyncio.Event()
         self._stirred = asyncio.Event()
@@ -89,7 +95,11 @@ class RecordingStore(SqliteStore):
         """As the store's; counts endings and notices when a worker looked and found nothing."""
         self.exchanges += 1
         number = self.exchanges
-        answer = await super().exchange(worker, settlements, appetite)
+        self.in_flight += 1
+        try:
+            answer = await super().exchange(worker, settlements, appetite)
+        finally:
+            self.in_flight -= 1
         stale = {(claim.seq, claim.token) for claim in answer.stale}
         self.tally.settled(item for item in settlements if (item.claim.seq, item.claim.token) not in stale)
         self.next_due = answer.next_due
@@ -159,7 +169,6 @@ def _sent_event(event: NewEvent, stored: Stored) -> SentEvent:
         tenant_id=event.tenant_id,
         name=event.name,
         task=event.task,
-        payload=cast("dict[str, Any]", loads(event.payload)),
         text=event.payload,
         run_ids=tuple(to_id(seq, stored.nonce) for seq in stored.run_seqs),
         key=event.key,

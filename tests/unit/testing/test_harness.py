@@ -9,7 +9,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel
 
-from cgk_jobs import Context, Event, Jobs, NonRetryable, Retry, Tick, across_tenants
+from cgk_jobs import Context, Event, Jobs, NonRetryable, Retry, Tick, across_tenants, tenant_context
 from cgk_jobs.events import Secret
 from cgk_jobs.testing import DrainFailed, DrainTimeout, JobsHarness, TenantLeak, TestClock
 
@@ -134,7 +134,7 @@ async def test_assertions_on_what_was_sent(jobs_harness: JobsHarness) -> None:
     await jobs.send(Placed(tenant_id="acme", order_id="1", token="hush"), key="k")
     await jobs.send("harness.placed", {"tenant_id": "globex", "order_id": "2"})
     await jobs.send(Mailed(tenant_id="acme", to="x"), Mailed(tenant_id="acme", to="y"))
-    with jobs_tenant("acme"):
+    with tenant_context("acme"):
         await note.send(Note(text="hello"))
     found = jobs_harness.assert_sent(Placed, tenant_id="acme", order_id="1", count=1)
     assert (found.key, found.tags) == ("k", ("a",))
@@ -150,27 +150,25 @@ async def test_assertions_on_what_was_sent(jobs_harness: JobsHarness) -> None:
     assert "Mailed(tenant_id='acme', to='y')" in message
     assert "Note(text='hello') [to task note; for acme]" in message
     assert "hush" not in message
-    with pytest.raises(AssertionError, match="expected none sent of .*, found 2"):
+    with pytest.raises(AssertionError, match=r"expected none sent of .*, found 2"):
         jobs_harness.refute_sent(Mailed)
     jobs_harness.forget_sent()
     jobs_harness.refute_sent(Placed)
 
 
-def jobs_tenant(name: str):  # type: ignore[no-untyped-def]
-    from cgk_jobs import tenant_context
-
-    return tenant_context(name)
-
-
 async def test_run_task_is_direct(jobs_harness: JobsHarness) -> None:
     calls: list[str] = []
 
+    def noted(name: str, value: int) -> int:
+        calls.append(name)
+        return value
+
     @jobs_harness.jobs.task(on=Placed)
     async def stepwise(event: Placed, ctx: Context) -> list[object]:
-        first = await ctx.step("first", lambda: calls.append("first") or 1)
+        first = await ctx.step("first", noted, "first", 1)
         await ctx.sleep(60)
-        second = await ctx.step("second", lambda: calls.append("second") or 2)
-        if ctx.attempt == 9:
+        second = await ctx.step("second", noted, "second", 2)
+        if ctx.attempt == 3:
             raise KeyError("nine")
         await ctx.send(Mailed(tenant_id=event.tenant_id, to="x"))
         return [first, second, ctx.attempt]
@@ -183,14 +181,16 @@ async def test_run_task_is_direct(jobs_harness: JobsHarness) -> None:
     jobs_harness.assert_sent(Mailed, tenant_id="acme", count=1)
     assert await jobs_harness.run_task(stepwise, event, steps={"first": 10}) == [10, 2, 1]
     with pytest.raises(KeyError, match="nine"):
-        await jobs_harness.run_task(stepwise, event, attempt=9)
+        await jobs_harness.run_task(stepwise, event, attempt=3)
+    with pytest.raises(ValueError, match="makes 1 to 3"):
+        await jobs_harness.run_task(stepwise, event, attempt=4)
     assert await jobs_harness.runs_of("acme") == []
 
 
 async def test_run_task_takes_ticks_and_plain_functions(jobs_harness: JobsHarness) -> None:
     @jobs_harness.jobs.cron("0 9 * * *", timezone="Europe/Berlin", tenants="platform")
     def morning(tick: Tick, ctx: Context) -> str:
-        return str(ctx.sync.step("hour", lambda: tick.local_time.isoformat()))
+        return str(ctx.sync.step("hour", tick.local_time.isoformat))
 
     now = jobs_harness.clock.now()
     tick = Tick("platform", "morning", now, now, "Europe/Berlin")
@@ -227,7 +227,7 @@ async def test_working_serves_who_waits_and_follows_the_clock(jobs_harness: Jobs
         assert await jobs.trigger_and_wait(Placed(tenant_id="acme", order_id="5"), timeout=10) == "5"
         later = await jobs.send(Placed(tenant_id="acme", order_id="6"), delay=3_600)
         jobs_harness.clock.advance(3_600)
-        with jobs_tenant("acme"):
+        with tenant_context("acme"):
             assert await jobs.runs.wait(later.run_id, timeout=10) == "6"
 
 

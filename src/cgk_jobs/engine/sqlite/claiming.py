@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.budgets import draws_of
@@ -36,16 +36,19 @@ class Desk:
         self._limits = limits
         self._next_due: int | None = None
         self._next_due_known = False
+        self._others_may_park = True
         self.finished: list[int] = []
         """Runs that ended for good since the owner last emptied it."""
 
     def others_wrote(self) -> None:
-        """Another process may have given runs a moment."""
+        """Another process may have given runs a moment, or parked some whose task it does not know."""
         self._next_due_known = False
+        self._others_may_park = True
 
     def forget(self) -> None:
         """The transaction was rolled back."""
         self._next_due_known = False
+        self._others_may_park = True
         self.finished.clear()
 
     def due_at(self, moment: int | None) -> None:
@@ -59,7 +62,9 @@ class Desk:
         next_due = self.promote()
         claims: list[Claim] = []
         more = False
-        if appetite is not None and appetite.count > 0:
+        # A worker given up for dead learns of it at its next heartbeat; until then it gets nothing, as nobody would look
+        # after what it holds.
+        if appetite is not None and appetite.count > 0 and worker in self._configuration.workers:
             claims, more = self._claim(worker, appetite)
         return Exchange(claims, stale, next_due, more)
 
@@ -96,11 +101,13 @@ class Desk:
             raise InvalidTask(f"a running run can't become {item.state}: see engine/states.py")
         final = item.state in FINAL
         vstart, jumped = claim.vstart, claim.jumped
-        if item.state == "queued" and item.held_by is None:
+        held_by = item.held_by
+        if item.state == "queued" and held_by is None:
+            held_by = self._configuration.hold_of(claim.tenant_id)
             vstart, jumped = self._order.place(claim.queue, claim.tenant_id, claim.lane)
         changed = self._db.execute(
             QUERIES["settle_attempt"],
-            (item.state, item.attempt, item.result, item.error, item.due_at, item.held_by, vstart, jumped,
+            (item.state, item.attempt, item.result, item.error, item.due_at, held_by, vstart, jumped,
              now if final else None, item.kept_slots, claim.expires_at if item.state == "queued" else None, claim.seq, claim.token),
         ).rowcount  # fmt: skip
         if not changed:
@@ -149,7 +156,19 @@ class Desk:
         vstart, jumped = self._order.place(queue, tenant_id, lane)
         self._db.execute(QUERIES["make_ready"], (queue, vstart, jumped, self._configuration.hold_of(tenant_id), seq))
 
+    def _adopt(self, tasks: Collection[str]) -> None:
+        """Make ready what a worker with other code has parked because it doesn't know a task this one knows."""
+        self._others_may_park = False
+        for (hold,) in self._db.execute(QUERIES["held_unknown_tasks"]).fetchall():
+            if hold.removeprefix(unknown_task_hold("")) in tasks:
+                rows = self._db.execute(QUERIES["held_runs"], (hold, _PROMOTED_AT_ONCE)).fetchall()
+                for seq, tenant_id, queue, lane, *_ in rows:
+                    self.make_ready(seq, tenant_id, queue, lane)
+                self._others_may_park = self._others_may_park or len(rows) == _PROMOTED_AT_ONCE
+
     def _claim(self, worker: int, appetite: Appetite) -> tuple[list[Claim], bool]:
+        if self._others_may_park:
+            self._adopt(appetite.tasks)
         claims: list[Claim] = []
         now = self._clock.micros()
         for queue in appetite.queues:

@@ -30,7 +30,11 @@ class Configuration:
         self.listeners: dict[str, list[Subscription]] = {}
         self.tenants: dict[str, TenantRecord] = {}
         self.paused_queues: set[str] = set()
+        self.paused_tenants: set[str] = set()
+        self.weights: dict[str, float] = {}
+        """Shares of tenants whose share is not 1."""
         self.doorbells: list[str] = []
+        self.workers: set[int] = set()
 
     def refresh(self) -> None:
         """Read anew what has changed since the last time."""
@@ -57,9 +61,13 @@ class Configuration:
                 self.listeners.setdefault(row.event, []).append(row)
         # Only tenants that are more than seen: there may be very many, and most have no settings.
         self.tenants = {row[0]: _tenant(row) for row in self._db.execute(QUERIES["list_tenants"])}
+        self.paused_tenants = {tenant.id for tenant in self.tenants.values() if tenant.paused}
+        self.weights = {tenant.id: tenant.weight for tenant in self.tenants.values() if tenant.weight != 1}
         paused = [PausedRecord(*row) for row in self._db.execute(QUERIES["list_paused"])]
         self.paused_queues = {row.name for row in paused if row.kind == "queue"}
-        self.doorbells = [row[4] for row in self._db.execute(QUERIES["list_workers"]) if row[4]]
+        workers = self._db.execute(QUERIES["list_workers"]).fetchall()
+        self.doorbells = [row[4] for row in workers if row[4]]
+        self.workers = {row[0] for row in workers}
 
     def see(self, tenant_id: str, now: int) -> None:
         """Remember a tenant at its first send."""
@@ -78,13 +86,7 @@ class Configuration:
 
     def hold_of(self, tenant_id: str) -> str | None:
         """Why this tenant's runs don't become ready, or ``None``."""
-        tenant = self.tenants.get(tenant_id)
-        return paused_tenant_hold(tenant_id) if tenant is not None and tenant.paused else None
-
-    def weight_of(self, tenant_id: str) -> float:
-        """A tenant's share against the others."""
-        tenant = self.tenants.get(tenant_id)
-        return 1.0 if tenant is None else tenant.weight
+        return paused_tenant_hold(tenant_id) if tenant_id in self.paused_tenants else None
 
 
 def _tenant(row: tuple[object, ...]) -> TenantRecord:

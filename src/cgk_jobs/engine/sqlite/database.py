@@ -56,7 +56,9 @@ def open_database(path: Path, *, full_sync: bool = False) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         connection.close()
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise ProviderUnavailable(f"the ledger {path} is locked by another process: look for a hanging one") from error
+            raise ProviderUnavailable(
+                f"the ledger {path} is locked by another process: look for a hanging one"
+            ) from error
         raise NotConfigured(
             f"can't use the ledger {path}: {error}. Set JOBS_DATABASE_URL=sqlite:///a/writable/path"
         ) from error
@@ -76,8 +78,11 @@ def open_database(path: Path, *, full_sync: bool = False) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, full_sync: bool) -> None:
+    # One snapshot for both: between two, another process might have made the ledger.
+    connection.execute("BEGIN")
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    connection.execute("COMMIT")
     if mark != APPLICATION_ID and tables:
         raise ForeignDatabase(f"{path} belongs to another program: choose another path for the ledger")
     connection.execute("PRAGMA journal_mode = WAL")

@@ -36,6 +36,8 @@ class Doorbell:
             return
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_uid != os.getuid():
+                return  # somebody else's, made in our name: workers then look by themselves
             path = folder / name
             bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             bell.setblocking(False)
@@ -66,7 +68,10 @@ class Doorbell:
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
-            Path(self.path).unlink(missing_ok=True)
+            path = Path(self.path)
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others' bells are in it
+                path.parent.rmdir()
             self._socket = None
 
 

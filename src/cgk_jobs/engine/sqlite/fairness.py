@@ -83,11 +83,12 @@ class FairOrder:
         now = self._now.get(queue)
         if now is None:
             now = self.now(queue)
-        cost = 1.0 / self._configuration.weight_of(tenant_id)
+        weights = self._configuration.weights
+        cost = 1.0 / weights[tenant_id] if tenant_id in weights else 1.0
         mine = lanes.get(lane)
         if mine is None:
             above = [other for number, other in lanes.items() if number > lane]
-            mine = lanes[lane] = _Lane(min((other.last for other in above), default=0.0), 0.0)
+            mine = lanes[lane] = _Lane(max((other.last for other in above), default=0.0), 0.0)
         vstart = max(mine.last, now) + cost
         if len(lanes) == 1:
             mine.last = vstart

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from cgk_jobs.clock import Clock
+from cgk_jobs.engine.budgets import tenant_keys
 from cgk_jobs.engine.records import (
     Claim,
     LogLine,
@@ -23,6 +24,7 @@ from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
 from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
+from cgk_jobs.runtime.execute import newer_version_hold
 from cgk_jobs.wire.ids import COUNTER_BITS
 
 __all__ = ["SqliteLedger"]
@@ -84,6 +86,7 @@ class SqliteLedger:
             self.configuration.changed()
         for row in subscriptions:
             self.release(unknown_task_hold(row.task))
+            self.release(newer_version_hold(row.task))
 
     def release(self, hold: str) -> int:
         """Make ready what was parked for this reason, in its old order; returns how many."""
@@ -204,6 +207,10 @@ class SqliteLedger:
             self.db.execute(QUERIES["park_tenant"], (hold, tenant.id))
         elif before is not None and before.paused:
             self.release(hold)
+        if before is not None and before[4:7] != tenant[4:7]:
+            # Another concurrency or rate: who waited for the old one is measured by the new one at the next claim.
+            for key in tenant_keys(tenant.id):
+                self.release(key)
 
     def pause(self, kind: str, name: str) -> None:
         """Pause a queue or a schedule."""

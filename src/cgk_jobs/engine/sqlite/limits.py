@@ -79,9 +79,11 @@ class LimitBook:
     def wake(self, now: int) -> None:
         """Make ready what rates allow again."""
         for key, capacity in self._db.execute(QUERIES["limits_due"], (now,)).fetchall():
-            if self._release(key, capacity):
-                # What can't start yet is parked again, and then says when to look next.
-                self._db.execute(QUERIES["wake_limit_at"], (None, key))
+            released = self._release(key, capacity + 1)
+            if released:
+                # One more than can start: it is parked again, and then says when to look next. Should another limit park
+                # it, or no worker look at it, those left here are looked at again in a second.
+                self._db.execute(QUERIES["wake_limit_at"], (now + 1_000_000 if released > capacity else None, key))
 
     def next_wake(self) -> int | None:
         """When :meth:`wake` has something to do."""

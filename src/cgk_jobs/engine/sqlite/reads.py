@@ -19,6 +19,7 @@ from cgk_jobs.engine.records import (
     ScheduleRecord,
     StepRecord,
     Subscription,
+    TallyRecord,
     TenantRecord,
     WorkerRecord,
 )
@@ -85,6 +86,9 @@ class SqliteReads:
         where, values = _conditions(which)
         query = QUERIES["count_runs"].format(where=where)
         return dict(await self._ask(lambda db: db.execute(query, values).fetchall()))
+
+    async def tally(self) -> list[TallyRecord]:
+        return [TallyRecord(*row) for row in await self._rows("tally_runs")]
 
     async def steps(self, seq: int) -> list[StepRecord]:
         return [StepRecord(*row) for row in await self._rows("list_steps", (seq,))]

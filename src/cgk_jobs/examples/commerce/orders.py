@@ -12,6 +12,7 @@ __all__ = [
     "assign_variants",
     "attribute",
     "book",
+    "booked_cents",
     "exclude",
     "grant_commission",
     "grant_missing",
@@ -61,6 +62,16 @@ def book(
             (customer_id, amount_cents, now),
         )
     return True
+
+
+def booked_cents(db: Connection, order_id: str) -> int:
+    """What an order stands at: its amount less what was refunded."""
+    return int(
+        db.execute(
+            "SELECT coalesce(sum(amount_cents), 0) FROM orders WHERE order_id = ? AND kind IN ('created', 'refunded')",
+            (order_id,),
+        ).fetchone()[0]
+    )
 
 
 def attribute(db: Connection, order_id: str, customer_id: str | None, now: int) -> str | None:

@@ -56,7 +56,7 @@ def due_mails(db: Connection, kind: str, now: int, most: int) -> list[tuple[str,
 async def deliver_mail(app: Commerce, mail_id: str) -> bool:
     """Send one planned mail; false if it was sent before, was cancelled, or is unknown.
 
-    Raises ``VendorUnavailable``; the mail is then failed and the attempt counted.
+    Raises ``VendorUnavailable``; the mail is then failed, the attempt counted, and ``due_at`` the moment it failed.
     """
     with app.shops.current() as db:
         row = db.execute(
@@ -71,8 +71,9 @@ async def deliver_mail(app: Commerce, mail_id: str) -> bool:
         with app.shops.current() as db:
             # Whoever cancelled it meanwhile is right.
             db.execute(
-                "UPDATE mails SET state = 'failed', attempts = attempts + 1 WHERE mail_id = ? AND state != 'cancelled'",
-                (mail_id,),
+                "UPDATE mails SET state = 'failed', attempts = attempts + 1, due_at = ?"
+                " WHERE mail_id = ? AND state != 'cancelled'",
+                (app.now(), mail_id),
             )
         raise
     with app.shops.current() as db:

@@ -1,28 +1,55 @@
 """Money to creators. A payout is paid once, whatever crashes when.
 
-Three things see to it, and each alone would do: the vendor knows the payout's key, the transfer's id is unique in the
-database, and a creator's balance is a sum of entries whose ids say what they are for.
+Three things see to it, and each alone would do: the vendor knows the payout's key, a payout leaves the state ``approved``
+once, and a creator's balance is a sum of entries whose ids say what they are for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Literal
 
-from cgk_jobs import Context
+from cgk_jobs import Context, NonRetryable
 from cgk_jobs.events.catalogue.payouts import PayoutInitiated
-from cgk_jobs.examples.commerce.people import creator_email
+from cgk_jobs.examples.commerce.people import creator_email, setting
 from cgk_jobs.tenancy import current_tenant
 
 if TYPE_CHECKING:
     from cgk_jobs.examples.commerce.application import Commerce
 
-__all__ = ["HOLD_DAYS", "choose_provider", "credit", "enter_expense", "execute", "mature", "request", "tell", "undo"]
-
-HOLD_DAYS = 30
-"""The return window: a commission is not the creator's before."""
+__all__ = [
+    "Provider",
+    "approve",
+    "balance",
+    "choose_provider",
+    "complete",
+    "credit",
+    "enter_expenses",
+    "execute",
+    "key_of",
+    "request",
+    "tell",
+    "undo",
+]
 
 Provider = Literal["stripe", "wise", "manual"]
+
+ENTER_EXPENSES = """
+    INSERT INTO expenses (reference, amount_cents, currency, spent_at)
+    SELECT 'payout:' || payout_id, amount_cents, currency, completed_at FROM payouts
+    WHERE state = 'completed' AND completed_at >= :start AND completed_at < :end
+      AND (:payout_id IS NULL OR payout_id = :payout_id)
+      AND NOT EXISTS (SELECT 1 FROM expenses WHERE reference = 'payout:' || payout_id)
+"""
+
+
+def key_of(payout_id: str) -> str:
+    """A payout's key at the vendor and in the books.
+
+    It is the payout's own, not the run's: two events for one payout are two runs and must share it.
+    """
+    return f"payout:{payout_id}"
 
 
 def choose_provider(db: Connection, creator_id: str) -> Provider:
@@ -36,10 +63,15 @@ def choose_provider(db: Connection, creator_id: str) -> Provider:
     return "wise" if wise_recipient else "manual"
 
 
-def request(
-    db: Connection, payout_id: str, creator_id: str, amount_cents: int, currency: str, now: int, state: str
-) -> None:
-    """Enter a payout that was asked for; a second time changes nothing."""
+def request(db: Connection, payout_id: str, creator_id: str, amount_cents: int, currency: str, now: int) -> None:
+    """Enter a payout that was asked for; a second time changes nothing.
+
+    It is approved at once unless the tenant's setting ``payout_approval`` is ``required``. Raises ``NonRetryable`` for an
+    amount of nothing or less.
+    """
+    if amount_cents <= 0:
+        raise NonRetryable(f"payout {payout_id} is of {amount_cents} cents: ask for more than nothing")
+    state = "requested" if setting(db, "payout_approval", "automatic") == "required" else "approved"
     db.execute(
         "INSERT INTO payouts (payout_id, creator_id, amount_cents, currency, state, requested_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -47,38 +79,60 @@ def request(
     )
 
 
-async def execute(app: Commerce, ctx: Context, payout_id: str, only: Provider | None = None) -> str:
-    """Pay an approved payout by the creator's provider, unless that is another than ``only``; says what came of it."""
+def approve(db: Connection, payout_id: str) -> bool:
+    """Let a payout go that waits for a person; false if it does not wait."""
+    return (
+        db.execute(
+            "UPDATE payouts SET state = 'approved' WHERE payout_id = ? AND state IN ('requested', 'manual_review')",
+            (payout_id,),
+        ).rowcount
+        == 1
+    )
+
+
+async def execute(app: Commerce, ctx: Context, payout_id: str, by: Collection[Provider]) -> str:
+    """Pay an approved payout by the creator's provider if that is one of ``by``; says what came of it.
+
+    The balance is charged first, so two payouts never spend the same money; what it does not cover is left to a person.
+    """
     with app.shops.current() as db:
         row = db.execute(
-            "SELECT creator_id, amount_cents, currency, state FROM payouts WHERE payout_id = ?", (payout_id,)
+            "SELECT creator_id, amount_cents, payouts.currency, payouts.state, provider, transfer_id,"
+            " creators.currency FROM payouts"
+            " LEFT JOIN creators USING (creator_id) WHERE payout_id = ?",
+            (payout_id,),
         ).fetchone()
         if row is None:
             return "unknown"
-        creator_id, amount_cents, currency, state = row
-        provider = choose_provider(db, creator_id)
-        if only is not None and provider != only:
+        creator_id, amount_cents, currency, state, used, transfer_id, own_currency = row
+        provider: Provider = used or choose_provider(db, creator_id)
+        if provider not in by:
             return f"left to {provider}"
-        if state != "approved":
+        if state not in ("approved", "sent"):
             return str(state)
-        if provider == "manual":
+        if provider == "manual" or (
+            state == "approved" and not _reserve(db, payout_id, creator_id, amount_cents, currency, app.now())
+        ):
             db.execute("UPDATE payouts SET state = 'manual_review' WHERE payout_id = ?", (payout_id,))
             return "manual_review"
+        if used is None:
+            # For good: after an answer that was lost, another provider would not know the key.
+            db.execute("UPDATE payouts SET provider = ? WHERE payout_id = ?", (provider, payout_id))
 
     async def transfer() -> str:
-        # The key is the payout's own, not the run's: two events for one payout are two runs and must share it.
         answer = await app.payments.transfer(
-            ctx.tenant_id, f"payout:{payout_id}", creator_id, amount_cents, currency, provider
+            ctx.tenant_id, key_of(payout_id), creator_id, amount_cents, currency, provider, own_currency
         )
         return answer.reference
 
-    transfer_id = await ctx.step("transfer", transfer)
-    with app.shops.current() as db:
-        db.execute(
-            "UPDATE payouts SET state = 'sent', provider = ?, transfer_id = ? WHERE payout_id = ? AND state = 'approved'",
-            (provider, transfer_id, payout_id),
-        )
-        credit(db, f"payout:{payout_id}", creator_id, -amount_cents, currency, app.now())
+    if state == "approved":
+        transfer_id = await ctx.step("transfer", transfer)
+        with app.shops.current() as db:
+            db.execute(
+                "UPDATE payouts SET state = 'sent', transfer_id = ? WHERE payout_id = ? AND state = 'approved'",
+                (transfer_id, payout_id),
+            )
+    # Announced also if an earlier attempt paid and got no further.
     await ctx.send(
         PayoutInitiated(
             tenant_id=ctx.tenant_id,
@@ -95,6 +149,16 @@ async def execute(app: Commerce, ctx: Context, payout_id: str, only: Provider | 
     return "sent"
 
 
+def balance(db: Connection, creator_id: str, currency: str) -> int:
+    """What a creator is owed."""
+    return int(
+        db.execute(
+            "SELECT coalesce(sum(amount_cents), 0) FROM creator_entries WHERE creator_id = ? AND currency = ?",
+            (creator_id, currency),
+        ).fetchone()[0]
+    )
+
+
 def credit(db: Connection, entry_id: str, creator_id: str, amount_cents: int, currency: str, now: int) -> bool:
     """Change a creator's balance once for ``entry_id``; false if that was done before."""
     return (
@@ -107,32 +171,43 @@ def credit(db: Connection, entry_id: str, creator_id: str, amount_cents: int, cu
     )
 
 
-def undo(db: Connection, payout_id: str, now: int) -> bool:
-    """Give the amount of a failed payout back to the creator's balance, once, if it had been taken."""
-    db.execute("UPDATE payouts SET state = 'failed' WHERE payout_id = ? AND state != 'completed'", (payout_id,))
-    row = db.execute(
-        "SELECT creator_id, -amount_cents, currency FROM creator_entries WHERE entry_id = ?", (f"payout:{payout_id}",)
-    ).fetchone()
-    return row is not None and credit(db, f"payout-returned:{payout_id}", *row, now)
+def _reserve(db: Connection, payout_id: str, creator_id: str, amount_cents: int, currency: str, now: int) -> bool:
+    """Charge the balance for a payout; true as well if an earlier attempt did, false if it does not suffice."""
+    if db.execute("SELECT 1 FROM creator_entries WHERE entry_id = ?", (key_of(payout_id),)).fetchone():
+        return True
+    if balance(db, creator_id, currency) < amount_cents:
+        return False
+    return credit(db, key_of(payout_id), creator_id, -amount_cents, currency, now)
 
 
-def enter_expense(db: Connection, payout_id: str, now: int) -> None:
-    """Book a completed payout as an expense, once."""
+def complete(db: Connection, payout_id: str, completed_at: int) -> tuple[str, str] | None:
+    """Note that the money arrived and book it as an expense; creator and state, ``None`` for an unknown payout."""
     db.execute(
-        "INSERT INTO expenses (reference, amount_cents, currency, spent_at)"
-        " SELECT 'payout:' || payout_id, amount_cents, currency, ? FROM payouts WHERE payout_id = ?"
-        " AND state = 'completed' ON CONFLICT DO NOTHING",
-        (now, payout_id),
+        "UPDATE payouts SET state = 'completed', completed_at = ? WHERE payout_id = ? AND state IN ('approved', 'sent')",
+        (completed_at, payout_id),
     )
+    row = db.execute("SELECT creator_id, state FROM payouts WHERE payout_id = ?", (payout_id,)).fetchone()
+    enter_expenses(db, payout_id=payout_id)
+    return None if row is None else (str(row[0]), str(row[1]))
 
 
-def mature(db: Connection, earned_before: int) -> list[tuple[str, str, int, str]]:
-    """Mature the commissions whose return window is over: order, creator, amount, currency of each."""
-    return db.execute(
-        "UPDATE commissions SET state = 'matured' WHERE state = 'pending' AND earned_at < ?"
-        " RETURNING order_id, creator_id, amount_cents, currency",
-        (earned_before,),
-    ).fetchall()
+def undo(db: Connection, payout_id: str, now: int) -> str | None:
+    """Give the amount of a failed payout back to the balance, once; the creator, ``None`` if the payout did not fail."""
+    db.execute("UPDATE payouts SET state = 'failed' WHERE payout_id = ? AND state != 'completed'", (payout_id,))
+    row = db.execute("SELECT creator_id FROM payouts WHERE payout_id = ? AND state = 'failed'", (payout_id,)).fetchone()
+    if row is None:
+        return None
+    charged = db.execute(
+        "SELECT -amount_cents, currency FROM creator_entries WHERE entry_id = ?", (key_of(payout_id),)
+    ).fetchone()
+    if charged is not None:
+        credit(db, f"payout-returned:{payout_id}", row[0], charged[0], charged[1], now)
+    return str(row[0])
+
+
+def enter_expenses(db: Connection, start: int = 0, end: int = 1 << 62, payout_id: str | None = None) -> int:
+    """Book completed payouts as expenses, each once: those completed in a span, or one; says how many were new."""
+    return db.execute(ENTER_EXPENSES, {"start": start, "end": end, "payout_id": payout_id}).rowcount
 
 
 async def tell(app: Commerce, creator_id: str, template: str, reference: str) -> bool:

@@ -158,10 +158,10 @@ CREATE TABLE IF NOT EXISTS topups (
 CREATE INDEX IF NOT EXISTS topups_pending ON topups (topup_id) WHERE state = 'pending';
 CREATE TABLE IF NOT EXISTS draw_requests (
     request_id TEXT PRIMARY KEY, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'requested' CHECK (state IN ('requested', 'approved', 'rejected', 'sent')),
+    state TEXT NOT NULL DEFAULT 'requested' CHECK (state IN ('requested', 'approved', 'rejected', 'sending', 'sent')),
     transfer_id TEXT UNIQUE
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS draw_requests_approved ON draw_requests (request_id) WHERE state = 'approved';
+CREATE INDEX IF NOT EXISTS draw_requests_by_state ON draw_requests (state);
 
 -- Messages out
 
@@ -176,7 +176,7 @@ CREATE INDEX IF NOT EXISTS mails_held_back ON mails (kind, due_at) WHERE state =
 CREATE INDEX IF NOT EXISTS mails_sent ON mails (kind, sent_at) WHERE state = 'sent';
 CREATE TABLE IF NOT EXISTS texts (
     text_id TEXT PRIMARY KEY, recipient TEXT NOT NULL, body TEXT NOT NULL, due_at INTEGER NOT NULL,
-    transactional INTEGER NOT NULL DEFAULT 0,
+    transactional INTEGER NOT NULL DEFAULT 0, any_hour INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'failed', 'refused')),
     attempts INTEGER NOT NULL DEFAULT 0, tried_at INTEGER
 ) WITHOUT ROWID;
@@ -228,6 +228,12 @@ CREATE TABLE IF NOT EXISTS subscriptions (
     state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'past_due', 'cancelled'))
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS subscriptions_by_billing ON subscriptions (state, next_billing_on);
+-- Periods that the vendor was asked to charge and has not answered for: asked again, they must be the same to the cent.
+CREATE TABLE IF NOT EXISTS open_periods (
+    subscription_id TEXT NOT NULL, period_start_on TEXT NOT NULL, period_end_on TEXT NOT NULL,
+    customer_id TEXT NOT NULL, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL,
+    PRIMARY KEY (subscription_id, period_start_on)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS billings (
     subscription_id TEXT NOT NULL, period_start_on TEXT NOT NULL, period_end_on TEXT NOT NULL,
     amount_cents INTEGER NOT NULL, currency TEXT NOT NULL, charge_id TEXT NOT NULL UNIQUE, charged_at INTEGER NOT NULL,

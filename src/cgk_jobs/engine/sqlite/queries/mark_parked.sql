@@ -1,1 +1,1 @@
-UPDATE limits SET parked = 1, wake_at = coalesce(wake_at, ?) WHERE key = ?
+UPDATE limits SET parked = 1, wake_at = coalesce(?, wake_at) WHERE key = ?

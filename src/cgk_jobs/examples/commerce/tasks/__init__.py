@@ -7,9 +7,42 @@ with the schedule, and as ``<id>-on-request`` for the event, with the same retri
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from cgk_jobs.examples.commerce.tasks import (
+    ab_testing,
+    ad_platforms,
+    ai_agents,
+    alerts,
+    analytics,
+    attribution,
+    brand_context,
+    commerce,
+    compliance,
+    creator_communications,
+    creators,
+    dam,
+    digests,
+    esign,
+    gift_cards,
+    google_feed,
+    integrations,
+    monitoring,
+    payouts,
+    platform,
+    recovery,
+    reviews,
+    segments,
+    seo,
+    sms,
+    subscriptions,
+    surveys,
+    treasury,
+    video,
+    voice,
+    webhooks,
+    workflows,
+)
 
 if TYPE_CHECKING:
     from cgk_jobs import TaskGroup
@@ -17,18 +50,38 @@ if TYPE_CHECKING:
 
 __all__ = ["CATEGORIES"]
 
-_NAMES = (
-    "ab-testing", "ad-platforms", "ai-agents", "alerts", "analytics", "attribution", "brand-context", "commerce",
-    "compliance", "creator-communications", "creators", "dam", "digests", "esign", "gift-cards", "google-feed",
-    "integrations", "monitoring", "payouts", "platform", "recovery", "reviews", "segments", "seo", "sms", "subscriptions",
-    "surveys", "treasury", "video", "voice", "webhooks", "workflows",
-)  # fmt: skip
-
-
-def _module(name: str) -> str:
-    return f"{__name__}.{name.replace('-', '_')}"
-
-
 CATEGORIES: dict[str, Callable[[Commerce], TaskGroup]] = {
-    name: import_module(_module(name)).tasks for name in _NAMES if find_spec(_module(name))
+    "commerce": commerce.tasks,
+    "attribution": attribution.tasks,
+    "ab-testing": ab_testing.tasks,
+    "analytics": analytics.tasks,
+    "reviews": reviews.tasks,
+    "surveys": surveys.tasks,
+    "segments": segments.tasks,
+    "digests": digests.tasks,
+    "subscriptions": subscriptions.tasks,
+    "gift-cards": gift_cards.tasks,
+    "recovery": recovery.tasks,
+    "sms": sms.tasks,
+    "creators": creators.tasks,
+    "creator-communications": creator_communications.tasks,
+    "payouts": payouts.tasks,
+    "treasury": treasury.tasks,
+    "esign": esign.tasks,
+    "compliance": compliance.tasks,
+    "dam": dam.tasks,
+    "video": video.tasks,
+    "voice": voice.tasks,
+    "ai-agents": ai_agents.tasks,
+    "brand-context": brand_context.tasks,
+    "ad-platforms": ad_platforms.tasks,
+    "google-feed": google_feed.tasks,
+    "seo": seo.tasks,
+    "integrations": integrations.tasks,
+    "webhooks": webhooks.tasks,
+    "workflows": workflows.tasks,
+    "alerts": alerts.tasks,
+    "monitoring": monitoring.tasks,
+    "platform": platform.tasks,
 }
+"""The tasks of each category, in the order in which a reader may want to meet them."""

@@ -88,10 +88,11 @@ def _metrics(group: TaskGroup, app: Commerce) -> None:
 
     @group.task(on=AbMetricsAggregate, id="ab-aggregate-test-metrics", retry=SHORT, tags=TAGS)
     async def aggregate_test_metrics(event: AbMetricsAggregate) -> None:
-        """Make all figures of one experiment anew."""
-        if event.test_id is not None:
-            with app.shops.current() as db:
-                experiments.measure_all(db, event.test_id)
+        """Make all figures of one experiment anew, or of each that runs."""
+        with app.shops.current() as db:
+            running = db.execute("SELECT test_id FROM ab_tests WHERE state = 'running'").fetchall()
+            for test_id in [event.test_id] if event.test_id is not None else [row[0] for row in running]:
+                experiments.measure_all(db, test_id)
 
     @group.cron(
         "0 8 * * *",

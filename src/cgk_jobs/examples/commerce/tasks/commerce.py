@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cgk_jobs import Context, Event, Limit, TaskGroup
+from cgk_jobs import Context, DuplicateKey, Event, Limit, TaskGroup
 from cgk_jobs.events.catalogue.commerce import (
     CustomerCreated,
     CustomerUpdated,
@@ -96,18 +96,19 @@ def _orders(group: TaskGroup, app: Commerce) -> None:
         tags=("commerce",),
     )
     async def sync_order(event: OrderReceived, ctx: Context) -> None:
-        """Announce an order that the shop reported; the key makes a second report of it silent."""
-        await ctx.send(
-            OrderCreated(
-                tenant_id=event.tenant_id,
-                order_id=event.order_id,
-                customer_id=event.customer_id,
-                shopify_order_id=event.shopify_order_id,
-                total_amount_cents=event.total_amount_cents,
-                currency=event.currency,
-            ),
-            key=f"order:{event.order_id}",
+        """Announce an order that the shop reported; a second report of it is silent, also with other figures."""
+        announcement = OrderCreated(
+            tenant_id=event.tenant_id,
+            order_id=event.order_id,
+            shopify_order_id=event.shopify_order_id,
+            customer_id=event.customer_id,
+            total_amount_cents=event.total_amount_cents,
+            currency=event.currency,
         )
+        try:
+            await ctx.send(announcement, key=f"order:{event.order_id}")
+        except DuplicateKey:
+            ctx.log.warning("order %s was reported with other figures before; the first report stands", event.order_id)
 
     @group.task(on=OrderFulfilled, id="commerce-handle-order-fulfilled", retry=SHOP, tags=("commerce",))
     async def handle_order_fulfilled(event: OrderFulfilled) -> None:

@@ -95,7 +95,12 @@ def _queue(group: TaskGroup, app: Commerce, send_queued: Task[QueuedMail]) -> No
         return await hand_on(tick.tenant_id, due)
 
     @group.cron(
-        "*/15 * * * *", tenants="each", id="review-email-retry-failed", retry=AFTER_5_SECONDS, rate=PER_TENANT, tags=TAGS
+        "*/15 * * * *",
+        tenants="each",
+        id="review-email-retry-failed",
+        retry=AFTER_5_SECONDS,
+        rate=PER_TENANT,
+        tags=TAGS,
     )
     async def retry_failed(tick: Tick) -> int:
         """Send failed mails again, each five times at most."""

@@ -1,0 +1,55 @@
+"""What the demo runs: the application over a folder, with all schedules or a few."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+from pathlib import Path
+
+from cgk_jobs import Jobs, TaskGroup
+from cgk_jobs.clock import Clock
+from cgk_jobs.examples.commerce import build
+from cgk_jobs.examples.commerce.application import Commerce
+from cgk_jobs.examples.commerce.vendors import VendorDoubles
+from cgk_jobs.tasks.task import Middleware
+
+__all__ = ["NAMED_SCHEDULES", "TWO_DAYS", "TWO_DAYS_TENANTS", "application"]
+
+NAMED_SCHEDULES = (
+    "analytics-hourly-metrics-rollup",
+    "analytics-aggregate-daily-metrics",
+    "attribution-daily-metrics",
+    "ab-nightly-metrics-reconciliation",
+    "mature-commissions",
+    "subscription-daily-billing",
+    "recovery-expire-old",
+    "analytics-weekly-metrics-summary",
+    "survey-weekly-digest",
+    "creator-generate-weekly-summary",
+)
+"""One hourly, six daily and three weekly schedules, replayed over the whole stream for every tenant."""
+
+TWO_DAYS = (date(2011, 3, 13), date(2011, 12, 9))
+"""The days on which all schedules run: New York's clocks go forward on the first, the stream ends on the second."""
+TWO_DAYS_TENANTS = ("united-kingdom", "germany", "france")
+
+VENDOR_FAILURES = 0.1
+"""The share of calls a vendor's double fails, so that retries are seen."""
+
+
+def application(
+    folder: Path, clock: Clock, schedules: Collection[str] | None, middleware: tuple[Middleware, ...] = ()
+) -> tuple[Jobs, Commerce]:
+    """The example over ``folder``, with only these schedules; ``None``: with all. ``middleware`` wraps tasks of orders."""
+    shop, groups = build(folder, clock=clock, vendors=VendorDoubles(folder, failure_rate=VENDOR_FAILURES))
+    chosen = TaskGroup()
+    for group in groups:
+        for task in group:
+            if task.schedule is not None and schedules is not None and task.id not in schedules:
+                continue
+            if task.on is not None and task.on.event_name.startswith(("order.", "commerce_example.")):
+                task.middleware = middleware
+            chosen.tasks.add(task)
+    jobs = Jobs(database=folder / "jobs.db", clock=clock)
+    jobs.include(chosen)
+    return jobs, shop

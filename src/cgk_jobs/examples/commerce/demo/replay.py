@@ -1,0 +1,139 @@
+"""The demo: a year of a real shop's orders, and two days of every schedule."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from itertools import groupby
+from pathlib import Path
+
+from cgk_jobs import Event, across_tenants
+from cgk_jobs.clock import monotonic
+from cgk_jobs.examples.commerce.demo.memory import peak_mb
+from cgk_jobs.examples.commerce.demo.plan import NAMED_SCHEDULES, TWO_DAYS, TWO_DAYS_TENANTS
+from cgk_jobs.examples.commerce.demo.result import DemoOptions, DemoResult, Progress, TenantResult, Told
+from cgk_jobs.examples.commerce.demo.stage import Stage
+from cgk_jobs.examples.commerce.stream import Order, read_orders, to_event
+
+__all__ = ["run_demo"]
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+Key = tuple[str, str, str]
+
+
+async def run_demo(options: DemoOptions, told: Told) -> DemoResult:
+    """Replay, reconcile and count. ``told`` hears how far it is. Raises ``JobsError`` if a worker can't be started."""
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        return await _run(options, options.folder, told)
+    with tempfile.TemporaryDirectory(prefix="cgk-jobs-demo-") as folder:
+        return await _run(options, Path(folder), told)
+
+
+async def _run(options: DemoOptions, folder: Path, told: Told) -> DemoResult:
+    begun = monotonic()
+    result = DemoResult()
+    await _replay_stream(options, folder / "stream", result, told)
+    if options.two_days:
+        await _replay_two_days(options, folder / "two-days", result, told)
+    result.seconds = monotonic() - begun
+    result.peak_rss_mb += peak_mb()
+    return result
+
+
+def _orders(options: DemoOptions) -> list[Order]:
+    orders = list(read_orders(options.tenants or None))
+    if options.days is not None:
+        end = orders[0].placed_at + timedelta(days=options.days)
+        orders = [order for order in orders if order.placed_at < end]
+    return orders
+
+
+async def _replay_stream(options: DemoOptions, folder: Path, result: DemoResult, told: Told) -> None:
+    orders = _orders(options)
+    for order in orders:
+        tenant = result.tenants.setdefault(order.tenant, TenantResult())
+        tenant.expected_orders += 1
+        tenant.expected_pence += order.total_pence
+    start = _midnight(orders[0].placed_at)
+    end = _midnight(orders[-1].placed_at) + timedelta(days=1)
+    stage = Stage(folder, start, result.tenants, NAMED_SCHEDULES, workers=options.workers, ahead=4_000)
+    sent_at: dict[Key, float] = {}
+    try:
+        await stage.open()
+        done = 0
+        hours = int((end - start) / HOUR)
+        for number, (moment, batch) in enumerate(_by_hour(orders, start, end)):
+            events = [to_event(order) for order in batch]
+            now = monotonic()
+            for event in events:
+                sent_at[event.tenant_id, event.event_name, event.order_id] = now
+            await stage.at(moment, list[Event](events))
+            done += len(events)
+            if options.kill and number == hours // 2:
+                await stage.crew.kill_one()
+            told(Progress("a year of orders", number + 1, hours, f"{done:,} orders, {moment:%d %b %Y}"))
+        await stage.drain(end)
+        await stage.collect(result, result.stream_ticks, end)
+        with across_tenants(reason="the demo reads every tenant's books"):
+            for slug, tenant in result.tenants.items():
+                tenant.orders = stage.shop.shops.order_count(slug)
+                tenant.revenue_pence = stage.shop.shops.revenue_pence(slug)
+        await stage.close(result)
+    except BaseException:
+        stage.crew.abandon()
+        raise
+    _waits(result, sent_at, stage.crew.starts)
+
+
+def _by_hour(orders: list[Order], start: datetime, end: datetime) -> Iterator[tuple[datetime, list[Order]]]:
+    """The end of each hour, with the orders placed in it."""
+    placed = {
+        hour: list(group)
+        for hour, group in groupby(orders, key=lambda order: order.placed_at.replace(minute=0, second=0))
+    }
+    moment = start
+    while moment < end:
+        yield moment + HOUR, placed.get(moment, [])
+        moment += HOUR
+
+
+async def _replay_two_days(options: DemoOptions, folder: Path, result: DemoResult, told: Told) -> None:
+    for day in TWO_DAYS:
+        start = datetime.combine(day, time(), UTC)
+        end = start + timedelta(days=1)
+        stage = Stage(folder / day.isoformat(), start, TWO_DAYS_TENANTS, None, workers=options.workers, ahead=60)
+        try:
+            await stage.open()
+            moment = start
+            while moment < end:
+                moment += MINUTE
+                await stage.at(moment, [])
+                done = int((moment - start) / MINUTE)
+                told(Progress(f"every schedule on {day:%d %b %Y}", done, 1440))
+            await stage.drain(end)
+            await stage.collect(result, result.two_days_ticks, end)
+            await stage.close(result)
+        except BaseException:
+            stage.crew.abandon()
+            raise
+    result.two_days_ticks.schedules //= len(TWO_DAYS)
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _waits(result: DemoResult, sent_at: dict[Key, float], starts: dict[Key, float]) -> None:
+    waits: dict[str, list[float]] = {}
+    for key, begun in starts.items():
+        if key in sent_at:
+            waits.setdefault(key[0], []).append((begun - sent_at[key]) * 1_000)
+    for slug, tenant in result.tenants.items():
+        found = sorted(waits.get(slug, ()))
+        if found:
+            tenant.wait_p50_ms = round(statistics.median(found), 2)
+            tenant.wait_p95_ms = round(found[min(len(found) - 1, int(len(found) * 0.95))], 2)

@@ -1,0 +1,102 @@
+"""Pauses, and runs that were not started in time."""
+
+from __future__ import annotations
+
+from cgk_jobs.engine.records import TenantRecord
+from cgk_jobs.testing.conformance.case import Driver, StoreCase, subscription
+
+__all__ = ["PausingSuite"]
+
+PAUSED = TenantRecord("acme", added=True, paused=True)
+
+
+class PausingSuite(StoreCase):
+    """``pause``, ``resume``, ``put_tenant``, ``expire``."""
+
+    async def test_a_paused_queue_starts_nothing(self, ledger: Driver) -> None:
+        await ledger.listen(subscription("slow", "slow", queue="slow"))
+        await ledger.send(name="slow")
+        await ledger.send()
+        (running,) = await ledger.claim(1)
+        await ledger.store.pause("queue", "default")
+        await ledger.send()
+        assert [claim.queue for claim in await ledger.claim(queues=("default", "slow"))] == ["slow"]
+        assert await ledger.settle(running)
+        assert [(row.kind, row.name) for row in await ledger.store.reads.paused()] == [("queue", "default")]
+        await ledger.store.resume("queue", "default")
+        assert len(await ledger.claim()) == 1
+        assert await ledger.store.reads.paused() == []
+
+    async def test_a_paused_tenant_starts_nothing_whatever_makes_its_runs_ready(self, ledger: Driver) -> None:
+        store = ledger.store
+        failed = await ledger.send()
+        await ledger.failed(failed)
+        await ledger.send()
+        (running,) = await ledger.claim()
+        ready, late = await ledger.send(), await ledger.send(delay=10)
+        await store.put_tenant(PAUSED)
+        sent = await ledger.send()
+        other = await ledger.send("globex")
+        assert await store.retry(failed.run_seqs[0], "acme", "default", 0)
+        assert await ledger.settle(running, "retrying", attempt=2, due_at=ledger.clock.micros() + 1)
+        ledger.clock.advance(10)
+        assert [claim.seq for claim in await ledger.claim()] == [other.run_seqs[0]]
+        waiting = [ready, late, sent, failed]
+        assert [await ledger.state(one) for one in waiting] == ["queued"] * 4
+        await store.put_tenant(PAUSED._replace(paused=False))
+        assert len(await ledger.claim()) == 5
+        assert await ledger.counts("acme") == {"running": 5}
+
+    async def test_a_drained_run_of_a_paused_tenant_waits_too(self, ledger: Driver) -> None:
+        await ledger.send()
+        (claim,) = await ledger.claim()
+        await ledger.store.put_tenant(PAUSED)
+        await ledger.settle(claim, "queued")
+        assert await ledger.claim() == []
+        await ledger.store.put_tenant(PAUSED._replace(paused=False))
+        assert len(await ledger.claim()) == 1
+
+    async def test_a_pause_can_be_repeated(self, ledger: Driver) -> None:
+        for _ in range(2):
+            await ledger.store.pause("schedule", "nightly")
+            await ledger.store.put_tenant(PAUSED)
+        assert len(await ledger.store.reads.paused()) == 1
+        for _ in range(2):
+            await ledger.store.resume("schedule", "nightly")
+            await ledger.store.put_tenant(PAUSED._replace(paused=False))
+        assert await ledger.store.reads.paused() == []
+
+    async def test_what_is_not_started_in_time_expires(self, ledger: Driver) -> None:
+        await ledger.listen(subscription("hasty", "hasty", expires=30.0))
+        soon, late = await ledger.send(expires=10.0), await ledger.send(delay=5, expires=10.0)
+        hasty, patient = await ledger.send(name="hasty"), await ledger.send()
+        ledger.clock.advance(10)
+        assert await ledger.store.expire() == 1
+        assert await ledger.state(soon) == "expired"
+        assert (await ledger.run(soon)).finished_at == ledger.clock.micros()
+        ledger.clock.advance(5)
+        assert await ledger.store.expire() == 1
+        ledger.clock.advance(15)
+        # A claim looks too, so that nothing starts between two looks of the upkeep.
+        assert [claim.seq for claim in await ledger.claim()] == [patient.run_seqs[0]]
+        assert [await ledger.state(one) for one in (late, hasty)] == ["expired", "expired"]
+        assert await ledger.store.expire() == 0
+
+    async def test_what_has_started_does_not_expire(self, ledger: Driver) -> None:
+        started = await ledger.send(expires=10.0)
+        (claim,) = await ledger.claim()
+        ledger.clock.advance(20)
+        assert await ledger.store.expire() == 0
+        assert await ledger.settle(claim, "retrying", attempt=2, due_at=ledger.clock.micros())
+        assert await ledger.store.expire() == 0
+        assert len(await ledger.claim()) == 1
+        assert await ledger.state(started) == "running"
+
+    async def test_a_parked_run_expires(self, ledger: Driver) -> None:
+        await ledger.store.put_tenant(PAUSED)
+        stored = await ledger.send(expires=10.0)
+        ledger.clock.advance(10)
+        assert await ledger.store.expire() == 1
+        await ledger.store.put_tenant(PAUSED._replace(paused=False))
+        assert await ledger.claim() == []
+        assert await ledger.state(stored) == "expired"
