@@ -21,12 +21,10 @@ RUN_RETRYING = "run.retrying"
 RUN_SUSPENDED = "run.suspended"
 RUN_PUT_BACK = "run.put_back"
 CLAIM_LOST = "claim.lost"
-STEP_FINISHED = "step.finished"
 SCHEDULE_FIRED = "schedule.fired"
 WORKER_STARTED = "worker.started"
 WORKER_STOPPED = "worker.stopped"
 WORKER_RESCUED = "worker.rescued"
-SCOPE_CROSSED = "scope.crossed"
 
 ALL = (
     EVENT_SENT,
@@ -36,12 +34,10 @@ ALL = (
     RUN_SUSPENDED,
     RUN_PUT_BACK,
     CLAIM_LOST,
-    STEP_FINISHED,
     SCHEDULE_FIRED,
     WORKER_STARTED,
     WORKER_STOPPED,
     WORKER_RESCUED,
-    SCOPE_CROSSED,
 )
 
 

@@ -58,7 +58,7 @@ class Expression:
         return found
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=8192)
 def _minutes_of(text: str, day: int) -> frozenset[int]:
     """The minutes of a day (counted from 1970) that match."""
     minute, hour, day_of_month, month, day_of_week = text.upper().split()

@@ -33,14 +33,15 @@ def dev(*, app: str | None, port: int | None) -> None:
     """
     if port is not None:
         raise Unsupported("cgk jobs dev --port (the page)", "this version", "Leave it out; cgk jobs runs and show tell the same.")  # fmt: skip
-    if app is None:
-        app = read_settings().app
-    if app is None:
-        raise NotConfigured(
-            "which application? cgk jobs dev shop.jobs:jobs, or write it into pyproject.toml: "
-            '[tool.cgk-jobs] app = "shop.jobs:jobs"'
-        )
     folder = Path.cwd()
+    if app is None:
+        settings = read_settings()
+        folder = settings.folder
+        if settings.app is None:
+            raise NotConfigured(
+                "which application? cgk jobs dev shop.jobs:jobs, or write it into pyproject.toml: "
+                '[tool.cgk-jobs] app = "shop.jobs:jobs"'
+            )
     stop = threading.Event()
     worker = Worker(app)
     with _stopping(stop, worker):
@@ -61,15 +62,15 @@ def dev(*, app: str | None, port: int | None) -> None:
 
 
 class Worker:
-    """The child process that works. Its standard input, once closed, tells it to drain."""
+    """The child process that works, for ``app`` or the application of the settings. Its standard input, once closed, tells it to drain."""
 
-    def __init__(self, app: str) -> None:
+    def __init__(self, app: str | None) -> None:
         self._app = app
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start a new one."""
-        command = [sys.executable, "-m", "cgk_jobs.cli.dev_worker", self._app]
+        command = [sys.executable, "-m", "cgk_jobs.cli.dev_worker", *([] if self._app is None else [self._app])]
         self._process = subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.PIPE,

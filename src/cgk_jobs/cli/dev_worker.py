@@ -33,8 +33,9 @@ _ENDINGS = {
     "failed": "red",
     "cancelled": "magenta",
     "lost": "yellow",
+    "retrying": "yellow",
 }
-_WORDS = {signals.RUN_SUSPENDED: "sleeps", signals.RUN_PUT_BACK: "put back"}
+_WORDS = {signals.RUN_SUSPENDED: "sleeps", signals.RUN_PUT_BACK: "put back", signals.RUN_RETRYING: "retrying"}
 
 
 class RunLines:
@@ -53,8 +54,9 @@ class RunLines:
             begun = self._begun.pop(signal.fields["run_id"], None)
             word = _WORDS.get(signal.name) or str(signal.fields["outcome"])
             more = "" if begun is None else duration(monotonic() - begun)
+            if signal.fields["error"]:
+                more += f"  {printable(str(signal.fields['error']))}"
             if word == "failed":
-                # Where another attempt follows, the run is `retrying`: the record says so, and why it failed.
                 more += f"  cgk jobs show {signal.fields['run_id']} --tenant {signal.tenant_id}"
             self._line(signal, word, _ENDINGS.get(word), more)
 
@@ -89,9 +91,9 @@ async def _work(jobs: Jobs) -> None:
 
 
 @click.group(cls=CommandGroup, invoke_without_command=True)
-@click.argument("app")
-def cli(app: str) -> None:
-    """Work for APP until standard input ends."""
+@click.argument("app", required=False)
+def cli(app: str | None) -> None:
+    """Work for APP, or the application of the settings, until standard input ends."""
     with opened_application(app) as jobs:
         hear_logging(logging.INFO, "%(levelname)s %(name)s: %(message)s")
         silence = jobs.signals.listen(RunLines(jobs.clock))

@@ -92,7 +92,7 @@ class Worker:
         seat = self._seat = await self._store.take_seat(self._queue_names(), self._concurrency, self._lease)
         seat.listen(self.wake)
         self._silence.append(self._store.listen(self))
-        await self._store.rescue(self._lease)
+        await self._rescue()
         self._main = self._loop.create_task(self._work(seat.id), name="cgk-jobs-worker")
         self._upkeep = [
             self._loop.create_task(self._beat(seat.id), name="cgk-jobs-heartbeat"),
@@ -247,7 +247,7 @@ class Worker:
         if settlement is not None:
             self._settlements.append(settlement)
         if self._emitter.active:
-            self._tell(attempt, outcome)
+            self._tell(attempt, outcome, settlement)
         self._look = True
         self._room.set()
 
@@ -306,16 +306,21 @@ class Worker:
         if attempt is not None:
             attempt.end("cancel")
 
-    def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _tell(self, attempt: Attempt, outcome: Outcome, settlement: Settlement | None) -> None:
         claim = attempt.claim
         name = signals.RUN_FINISHED
-        if isinstance(outcome, Suspended):
+        if settlement is None:
+            name = signals.CLAIM_LOST
+        elif settlement.state == "retrying":
+            name = signals.RUN_RETRYING
+        elif isinstance(outcome, Suspended):
             name = signals.RUN_SUSPENDED
         elif isinstance(outcome, PutBack):
             name = signals.RUN_PUT_BACK
         self._emitter.emit(
             name, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce), task=claim.task, attempt=claim.attempt,
             outcome=type(outcome).__name__.lower(), event_id=to_id(claim.event_seq, claim.nonce),
+            error=None if settlement is None else settlement.error,
         )  # fmt: skip
 
     # -- upkeep ------------------------------------------------------------------------------------------------------
@@ -331,13 +336,18 @@ class Worker:
                     if not await self._store.beat(worker):
                         await self._start_over()
                         return
-                    await self._store.rescue(self._lease)
+                    await self._rescue()
                 if self._running:
                     for seq in await self._store.cancels_asked(worker):
                         self.cancel(seq)
             except ProviderUnavailable as error:
                 _logger.error("the ledger does not answer: %s", error)
             await asyncio.sleep(pause)
+
+    async def _rescue(self) -> None:
+        runs = await self._store.rescue(self._lease)
+        if runs:
+            self._emitter.emit(signals.WORKER_RESCUED, "platform", runs=runs)
 
     async def _start_over(self) -> None:
         # This process was stopped for longer than its lease, and its runs went to others.

@@ -171,6 +171,7 @@ async def test_a_failed_payout_gives_the_money_back_once_and_is_final(shop: Shop
     assert await shop.run("process-payout", ShopContext(run_id="again"), request_id="p1") == "failed"
     assert await shop.run("on-payout-complete", payout_id="p1", completed_at=shop.clock.now()) == "failed"
     assert not shop.rows("SELECT * FROM expenses")
+    assert [mail.detail for mail in shop.done("mail")] == ["payout-failed p1"]
 
 
 async def test_a_completed_payout_can_not_fail_any_more(shop: Shop) -> None:

@@ -152,6 +152,28 @@ async def test_a_mail_whose_answer_was_lost_leaves_once(shop: Shop) -> None:
     assert mails(shop) == ["review-request o1"]
 
 
+async def test_a_mail_that_left_is_announced_by_the_next_attempt_and_is_not_sent_again(shop: Shop) -> None:
+    class UnheardContext(ShopContext):
+        async def send(self, event: Any, *, key: str) -> None:
+            raise ConnectionError
+
+    await ship(shop)
+    await queue(shop, 1)
+    with pytest.raises(ConnectionError):
+        await shop.run("send-queued-review-email", UnheardContext(), review_email_id="m01")
+    assert await shop.run("send-queued-review-email", review_email_id="m01") is True
+    assert len(shop.ctx.sent_of(ReviewEmailSent)) == len(mails(shop)) == 1
+
+
+@pytest.mark.parametrize("state", ["sent", "cancelled"])
+async def test_what_was_sent_or_withdrawn_is_not_queued_again(shop: Shop, state: str) -> None:
+    await ship(shop)
+    await queue(shop, 1)
+    shop.execute("UPDATE mails SET state = ?", state)
+    await queue(shop, 1)
+    assert shop.value("SELECT state FROM mails") == state
+
+
 async def test_a_queued_mail_waits_for_the_shipment_but_not_longer_than_a_week(shop: Shop) -> None:
     await queue(shop, 1)
     await queue(shop, 2)

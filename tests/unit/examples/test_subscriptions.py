@@ -83,6 +83,23 @@ async def test_a_declined_period_is_charged_as_the_subscription_says_by_then(sho
     assert [charge.amount_cents for charge in shop.done("charge")] == [900]
 
 
+async def test_a_run_that_comes_late_with_an_old_period_does_not_set_the_subscription_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe(shop, "weekly", "cleo", "2026-02-18", interval=7)
+    charge = shop.vendors.charge
+
+    async def overtaken(*arguments: Any) -> Any:
+        monkeypatch.setattr(shop.vendors, "charge", charge)
+        await shop.run("subscription-process-billing", subscription_id="weekly")
+        return await charge(*arguments)
+
+    monkeypatch.setattr(shop.vendors, "charge", overtaken)
+    await shop.run("subscription-process-billing", subscription_id="weekly")
+    assert state(shop, "weekly") == ("active", "2026-03-11")
+    assert (shop.vendors.charges, shop.vendors.calls) == (3, 4)
+
+
 async def test_one_unreachable_charge_does_not_hold_up_the_others(shop: Shop) -> None:
     shop.clock.advance(timedelta(days=1))
     shop.vendors.fails_at = {"ann"}

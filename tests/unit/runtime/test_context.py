@@ -63,7 +63,7 @@ async def test_finished_steps_answer_from_the_journal(jobs: Jobs, jobs_harness: 
         return result
 
     async def call_async(name: str) -> list[int]:
-        return call(name, (1, 2))
+        return list(call(name, (1, 2)))
 
     @jobs.task(on=Placed, retry=Retry(max_attempts=3, initial=1, jitter=0))
     async def handler(event: Placed, ctx: Context) -> list[Any]:

@@ -67,7 +67,7 @@ async def test_the_ledger_takes_every_transition_of_the_table_and_no_other(ledge
             await ledger.send()
             (claim,) = await ledger.claim()
             due = ledger.clock.micros() + 1_000_000 if state in ("retrying", "waiting") else None
-            assert await ledger.settle(claim, state, due_at=due)  # type: ignore[arg-type]
+            assert await ledger.settle(claim, state, due_at=due)
             if state in ("retrying", "waiting", "queued"):
                 await store.cancel([claim.seq])
             else:

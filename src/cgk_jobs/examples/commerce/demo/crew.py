@@ -13,13 +13,19 @@ from cgk_jobs.examples.commerce.demo.shared_clock import SharedCount
 
 __all__ = ["Crew"]
 
+AHEAD = 2_000
+"""Runs that may wait while more is sent."""
+LOOK_EVERY = 0.005
+"""Real seconds between two looks at how far the workers are."""
+PATIENCE = 400
+"""Looks at workers that begin nothing, before more is sent all the same."""
+
 
 class Crew:
-    """``size`` processes over one folder. ``which``: ``named`` or ``all`` schedules."""
+    """``size`` processes over one folder."""
 
-    def __init__(self, folder: Path, which: str, size: int) -> None:
+    def __init__(self, folder: Path, size: int) -> None:
         self._folder = folder
-        self._which = which
         self._size = size
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._counts: dict[int, SharedCount] = {}
@@ -34,7 +40,7 @@ class Crew:
 
     async def _start(self, number: int) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cgk_jobs.examples.commerce.demo.worker", str(self._folder), self._which, str(number),
+            sys.executable, "-m", "cgk_jobs.examples.commerce.demo.worker", str(self._folder), str(number),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         self._processes[number] = process
@@ -52,6 +58,16 @@ class Crew:
         for process in self._processes.values():
             if process.returncode is not None:
                 raise JobsError(f"the demo's worker ended with {process.returncode}")
+
+    async def caught_up(self, stored: int) -> None:
+        """Wait until all but ``AHEAD`` of so many runs have begun, or until nothing begins any more."""
+        begun, idle = self.begun, 0
+        while stored - begun > AHEAD and idle < PATIENCE:
+            self.check()
+            await asyncio.sleep(LOOK_EVERY)
+            now = self.begun
+            # What is left then waits for the clock, which its owner moves only once this returns.
+            begun, idle = now, 0 if now != begun else idle + 1
 
     async def kill_one(self) -> None:
         """SIGKILL for the first, and another in its place."""

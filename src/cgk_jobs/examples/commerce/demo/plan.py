@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -38,7 +38,7 @@ VENDOR_FAILURES = 0.1
 
 
 def application(
-    folder: Path, clock: Clock, schedules: Collection[str] | None, middleware: tuple[Middleware, ...] = ()
+    folder: Path, clock: Clock, schedules: Sequence[str] | None, middleware: tuple[Middleware, ...] = ()
 ) -> tuple[Jobs, Commerce]:
     """The example over ``folder``, with only these schedules; ``None``: with all. ``middleware`` wraps tasks of orders."""
     shop, groups = build(folder, clock=clock, vendors=VendorDoubles(folder, failure_rate=VENDOR_FAILURES))

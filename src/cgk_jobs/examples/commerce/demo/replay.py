@@ -5,23 +5,25 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
-from cgk_jobs import Event, across_tenants
+from cgk_jobs import across_tenants
 from cgk_jobs.clock import monotonic
+from cgk_jobs.examples.commerce.demo.crew import Crew
 from cgk_jobs.examples.commerce.demo.memory import peak_mb
-from cgk_jobs.examples.commerce.demo.plan import NAMED_SCHEDULES, TWO_DAYS, TWO_DAYS_TENANTS
+from cgk_jobs.examples.commerce.demo.plan import NAMED_SCHEDULES
 from cgk_jobs.examples.commerce.demo.result import DemoOptions, DemoResult, Progress, TenantResult, Told
 from cgk_jobs.examples.commerce.demo.stage import Stage
+from cgk_jobs.examples.commerce.demo.two_days import replay_two_days
 from cgk_jobs.examples.commerce.stream import Order, read_orders, to_event
 
 __all__ = ["run_demo"]
 
 HOUR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
 Key = tuple[str, str, str]
+"""Tenant, event and order: what names an invoice."""
 
 
 async def run_demo(options: DemoOptions, told: Told) -> DemoResult:
@@ -38,7 +40,7 @@ async def _run(options: DemoOptions, folder: Path, told: Told) -> DemoResult:
     result = DemoResult()
     await _replay_stream(options, folder / "stream", result, told)
     if options.two_days:
-        await _replay_two_days(options, folder / "two-days", result, told)
+        await replay_two_days(folder / "two-days", result, told)
     result.seconds = monotonic() - begun
     result.peak_rss_mb += peak_mb()
     return result
@@ -52,41 +54,54 @@ def _orders(options: DemoOptions) -> list[Order]:
     return orders
 
 
-async def _replay_stream(options: DemoOptions, folder: Path, result: DemoResult, told: Told) -> None:
-    orders = _orders(options)
+def _expect(orders: list[Order], result: DemoResult) -> dict[str, list[str]]:
+    """What the books must say in the end; returns the customers of each tenant."""
+    customers: dict[str, list[str]] = {}
     for order in orders:
         tenant = result.tenants.setdefault(order.tenant, TenantResult())
         tenant.expected_orders += 1
         tenant.expected_pence += order.total_pence
+        known = customers.setdefault(order.tenant, [])
+        if order.customer_id is not None:
+            known.append(order.customer_id)
+    return customers
+
+
+async def _replay_stream(options: DemoOptions, folder: Path, result: DemoResult, told: Told) -> None:
+    orders = _orders(options)
     start = _midnight(orders[0].placed_at)
     end = _midnight(orders[-1].placed_at) + timedelta(days=1)
-    stage = Stage(folder, start, result.tenants, NAMED_SCHEDULES, workers=options.workers, ahead=4_000)
-    sent_at: dict[Key, float] = {}
+    stage = Stage(folder, start, _expect(orders, result), NAMED_SCHEDULES)
+    crew = Crew(folder, options.workers)
     try:
         await stage.open()
+        await crew.start()
+        sent_at: dict[Key, float] = {}
         done = 0
         hours = int((end - start) / HOUR)
-        for number, (moment, batch) in enumerate(_by_hour(orders, start, end)):
+        for number, (moment, batch) in enumerate(_by_hour(orders, start, end), start=1):
+            await crew.caught_up(stage.stored)
             events = [to_event(order) for order in batch]
-            now = monotonic()
-            for event in events:
-                sent_at[event.tenant_id, event.event_name, event.order_id] = now
-            await stage.at(moment, list[Event](events))
+            sent_at |= dict.fromkeys(
+                ((event.tenant_id, event.event_name, event.order_id) for event in events), monotonic()
+            )
+            await stage.at(moment, events)
             done += len(events)
             if options.kill and number == hours // 2:
-                await stage.crew.kill_one()
-            told(Progress("a year of orders", number + 1, hours, f"{done:,} orders, {moment:%d %b %Y}"))
-        await stage.drain(end)
+                await crew.kill_one()
+            told(Progress("a year of orders", number, hours, f"{done:,} orders, {moment:%d %b %Y}"))
+        await stage.drain(lambda: crew.begun, crew.check)
+        await crew.stop()
         await stage.collect(result, result.stream_ticks, end)
-        with across_tenants(reason="the demo reads every tenant's books"):
-            for slug, tenant in result.tenants.items():
-                tenant.orders = stage.shop.shops.order_count(slug)
-                tenant.revenue_pence = stage.shop.shops.revenue_pence(slug)
-        await stage.close(result)
+        _read_books(stage, result)
     except BaseException:
-        stage.crew.abandon()
+        crew.abandon()
         raise
-    _waits(result, sent_at, stage.crew.starts)
+    finally:
+        stage.close()
+    result.killed = crew.killed
+    result.peak_rss_mb = crew.peak_mb
+    _waits(result, sent_at, crew.starts)
 
 
 def _by_hour(orders: list[Order], start: datetime, end: datetime) -> Iterator[tuple[datetime, list[Order]]]:
@@ -101,26 +116,12 @@ def _by_hour(orders: list[Order], start: datetime, end: datetime) -> Iterator[tu
         moment += HOUR
 
 
-async def _replay_two_days(options: DemoOptions, folder: Path, result: DemoResult, told: Told) -> None:
-    for day in TWO_DAYS:
-        start = datetime.combine(day, time(), UTC)
-        end = start + timedelta(days=1)
-        stage = Stage(folder / day.isoformat(), start, TWO_DAYS_TENANTS, None, workers=options.workers, ahead=60)
-        try:
-            await stage.open()
-            moment = start
-            while moment < end:
-                moment += MINUTE
-                await stage.at(moment, [])
-                done = int((moment - start) / MINUTE)
-                told(Progress(f"every schedule on {day:%d %b %Y}", done, 1440))
-            await stage.drain(end)
-            await stage.collect(result, result.two_days_ticks, end)
-            await stage.close(result)
-        except BaseException:
-            stage.crew.abandon()
-            raise
-    result.two_days_ticks.schedules //= len(TWO_DAYS)
+def _read_books(stage: Stage, result: DemoResult) -> None:
+    with across_tenants(reason="the demo reads every tenant's books"):
+        for slug, tenant in result.tenants.items():
+            tenant.orders = stage.shop.shops.order_count(slug)
+            tenant.revenue_pence = stage.shop.shops.revenue_pence(slug)
+            result.lost += max(tenant.expected_orders - tenant.orders, 0)
 
 
 def _midnight(moment: datetime) -> datetime:

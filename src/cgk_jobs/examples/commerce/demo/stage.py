@@ -1,129 +1,142 @@
-"""One stage of the demo: an application, its workers, virtual time, and a bound on what waits."""
+"""One stage of the demo: an application over a folder of its own, its tenants, and virtual time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cgk_jobs import Event, across_tenants
-from cgk_jobs.engine.scheduler import Scheduler
+from cgk_jobs.clock import from_micros
+from cgk_jobs.engine.reads import RunFilter
+from cgk_jobs.engine.scheduler import TICK_EVENT, Scheduler
 from cgk_jobs.engine.states import FINAL
 from cgk_jobs.examples.commerce import seed
-from cgk_jobs.examples.commerce.demo.crew import Crew
 from cgk_jobs.examples.commerce.demo.plan import application
 from cgk_jobs.examples.commerce.demo.result import CategoryResult, DemoResult, TicksResult
 from cgk_jobs.examples.commerce.demo.shared_clock import SharedClock
 from cgk_jobs.examples.commerce.organizations import enrol
-from cgk_jobs.signals import SCHEDULE_FIRED, Signal
-from cgk_jobs.tenancy import PLATFORM, tenant_context
+from cgk_jobs.signals import SCHEDULE_FIRED, Signal, Signals
+from cgk_jobs.tenancy import PLATFORM
 
 __all__ = ["Stage"]
 
+LONGEST_DRAIN = timedelta(days=2)
+"""Virtual time after which a run that is still not through counts as lost."""
+FIRST_STEP = timedelta(seconds=1)
+STEP_GROWTH = 8
+LOOK_EVERY = 0.02
+"""Real seconds between two looks at what is left."""
+
 
 class Stage:
-    """Sends and fires schedules here; handlers run in the crew's processes.
+    """Sends events and fires schedules; whoever made it lets workers run. ``stored``: the runs that made so far.
 
-    ``ahead``: runs that may wait while time goes on. Few where rates count, which are rates of virtual time.
+    ``customers``: each tenant, with the customers whose orders are to come. ``schedules`` ``None``: all.
     """
 
     def __init__(
         self,
         folder: Path,
         start: datetime,
-        tenants: Collection[str],
-        schedules: Collection[str] | None,
-        *,
-        workers: int,
-        ahead: int,
+        customers: Mapping[str, Sequence[str]],
+        schedules: Sequence[str] | None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.clock = SharedClock(folder / "clock")
         self.clock.set(start)
         self.jobs, self.shop = application(folder, self.clock, schedules)
-        self.crew = Crew(folder, "all" if schedules is None else "named", workers)
-        self._tenants = sorted(tenants)
+        self.stored = 0
+        self._customers = customers
         self._start = start
-        self._stored = 0
-        self._ahead = ahead
-        self._scheduler = Scheduler(
-            self.jobs.provider.store, self.jobs.tasks, self.jobs.tenants.active, self.jobs.signals, self.clock
-        )
-        self.ticks_ran = 0
+        self._listeners = Counter(task.on.event_name for task in self.jobs.tasks if task.on is not None)
+        self._wanted: Counter[str] = Counter()
+        # A hub of its own: a listener at the application's would make every run of this process emit signals.
+        fired = Signals()
+        fired.listen(self._count)
+        self._store = self.jobs.provider.store
+        self._scheduler = Scheduler(self._store, self.jobs.tasks, self.jobs.tenants.active, fired, self.clock)
 
     async def open(self) -> None:
-        """Add the tenants, plant their databases, start the workers."""
-        for tenant in self._tenants:
+        """Add the tenants, plant their databases, let the schedules begin."""
+        for tenant, customers in self._customers.items():
             await self.jobs.tenants.add(tenant)
-            with tenant_context(tenant):
-                seed.plant(self.shop, tenant)
+            seed.plant(self.shop, tenant, customers)
         with across_tenants(reason="the demo enrols its tenants"):
-            enrol(self.shop.shops, self._tenants, self.clock.micros())
+            enrol(self.shop.shops, list(self._customers), self.clock.micros())
         await self.jobs.declare()
         await self._scheduler.register()
-        self.jobs.signals.listen(self._count)
-        await self.crew.start()
 
     def _count(self, signal: Signal) -> None:
         if signal.name == SCHEDULE_FIRED:
-            self._stored += int(str(signal.fields["runs"]))
+            self.stored += int(str(signal.fields["runs"]))
 
-    async def at(self, moment: datetime, events: list[Event]) -> None:
-        """Go on to a moment: fire what is due and send what happened, once there is room for it."""
-        while self._stored - self.crew.begun > self._ahead:
-            self.crew.check()
-            await asyncio.sleep(0.005)
+    async def at(self, moment: datetime, events: Sequence[Event] = ()) -> None:
+        """Go on to a moment: fire what is due by then and send what happened."""
         self.clock.set(moment)
         await self._scheduler.fire_due()
         if events:
-            self._stored += sum(len(sent.run_ids) for sent in await self.jobs.send_many(events))
+            for event in events:
+                self._wanted[event.event_name] += self._listeners[event.event_name]
+            self.stored += sum(len(sent.run_ids) for sent in await self.jobs.send_many(events))
 
-    async def drain(self, moment: datetime) -> None:
-        """Go on until nothing is left to do but sleep for days."""
-        until = moment + timedelta(days=2)
-        begun = -1
+    async def drain(self, begun: Callable[[], int], check: Callable[[], None]) -> None:
+        """Let time go on until every run has ended but those that sleep. ``begun``: attempts so far.
+
+        Time goes in growing steps while nothing moves: retries wait for minutes, rates for a second at a time. ``check``
+        raises if there is nobody left to work.
+        """
+        moment = from_micros(self.clock.micros())
+        until = moment + LONGEST_DRAIN
+        step = FIRST_STEP
+        seen: object = None
         while moment < until:
-            if self.crew.begun != begun:
-                begun = self.crew.begun
-                await asyncio.sleep(0.02)
-                continue
-            with across_tenants(reason="the demo looks whether all is done"):
-                counts = await self.jobs.runs.count()
-            if all(state in FINAL or state == "waiting" for state in counts):
+            counts = await self._store.reads.count(RunFilter(None))
+            if not any(count for state, count in counts.items() if state not in FINAL and state != "waiting"):
                 return
-            self.crew.check()
-            if not counts.get("running"):
-                # What is left waits for time to pass: for its next attempt, or for its rate.
-                moment += timedelta(minutes=5) if counts.get("queued") else timedelta(hours=1)
+            check()
+            now = (counts, begun())
+            if counts.get("running") or now != seen:
+                step = FIRST_STEP
+            else:
+                moment += step
+                step *= STEP_GROWTH
                 self.clock.set(moment)
-                self.jobs.provider.store.ring()
-            await asyncio.sleep(0.02)
+                self._store.ring()
+                running = self.jobs.running
+                if running is not None:
+                    running.wake()
+            seen = now
+            await asyncio.sleep(LOOK_EVERY)
 
     async def collect(self, result: DemoResult, ticks: TicksResult, until: datetime) -> None:
-        """Count runs by category and state, and ticks: those that ran against those the crons say were due."""
+        """Count runs by category and state, ticks that ran against those that were due, and what is missing."""
         categories = {task.id: task.tags[0] for task in self.jobs.tasks}
-        for row in await self.jobs.provider.store.reads.tally():
+        found: Counter[str] = Counter()
+        for row in await self._store.reads.tally():
             category = result.categories.setdefault(categories[row.task], CategoryResult())
             category.states[row.state] = category.states.get(row.state, 0) + row.runs
             category.retries += row.retries
-            if row.event == "tick":
-                ticks.ran += row.runs
+            found[row.event] += row.runs
             if row.tenant_id in result.tenants:
                 result.tenants[row.tenant_id].runs += row.runs
-            if row.state in ("failed", "expired", "cancelled") or row.state not in FINAL:
+            if row.state not in FINAL and row.state != "waiting":
                 result.lost += row.runs
+        ran, due = found[TICK_EVENT], 0
         for task in self.jobs.tasks:
             spec = task.schedule
             if spec is not None:
                 ticks.schedules += 1
-                tenants = 1 if spec.tenants == PLATFORM else len(self._tenants)
-                ticks.due += tenants * sum(1 for _ in spec.cron.between(self._start, until))
+                tenants = 1 if spec.tenants == PLATFORM else len(self._customers)
+                due += tenants * spec.cron.count_between(self._start, until)
+        ticks.due += due
+        ticks.ran += ran
+        result.lost += max(due - ran, 0)
+        result.lost += sum(max(wanted - found[name], 0) for name, wanted in self._wanted.items())
 
-    async def close(self, result: DemoResult) -> None:
-        """Stop the workers and add up what they used."""
-        await self.crew.stop()
-        result.killed += self.crew.killed
-        result.peak_rss_mb = max(result.peak_rss_mb, self.crew.peak_mb)
+    def close(self) -> None:
+        """Close the files."""
         self.jobs.close()
         self.shop.shops.close()

@@ -1,4 +1,4 @@
-"""The demo's worker process: ``python -m cgk_jobs.examples.commerce.demo.worker FOLDER all|named NUMBER``.
+"""The demo's worker process: ``python -m cgk_jobs.examples.commerce.demo.worker FOLDER NUMBER``.
 
 It works until its standard input closes, which the end of the demo does, whatever ended it.
 """
@@ -22,11 +22,9 @@ __all__ = ["main"]
 CONCURRENCY = 250
 
 
-async def _work(folder: Path, which: str, number: str) -> None:
+async def _work(folder: Path, number: str) -> None:
     orders = OrderMiddleware()
-    jobs, shop = application(
-        folder, SharedClock(folder / "clock"), NAMED_SCHEDULES if which == "named" else None, (orders,)
-    )
+    jobs, shop = application(folder, SharedClock(folder / "clock"), NAMED_SCHEDULES, (orders,))
     begun = SharedCount(folder / f"begun-{number}")
     report = folder / f"report-{number}.json"
     await jobs.start(concurrency=CONCURRENCY, scheduler=False)
@@ -51,8 +49,8 @@ async def _work(folder: Path, which: str, number: str) -> None:
 def main() -> None:
     """Work for the demo."""
     logging.disable()
-    folder, which, number = sys.argv[1:4]
-    asyncio.run(_work(Path(folder), which, number))
+    folder, number = sys.argv[1:3]
+    asyncio.run(_work(Path(folder), number))
 
 
 if __name__ == "__main__":
