@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -54,7 +53,7 @@ class Bench:
         if self.count < target:
             await self.reached.wait()
         running = self.jobs.running
-        while running is not None and not running.idle:
+        while running is not None and not running.idle:  # noqa: ASYNC110  # a turn or two: the last settlement's
             await asyncio.sleep(0)
 
 
@@ -101,11 +100,7 @@ async def concurrent_sends(folder: Path, count: int) -> dict[str, float]:
 
 async def runs_finished(folder: Path, count: int) -> dict[str, float]:
     """Runs claimed, executed and settled a second by one worker process, and the most memory it had."""
-    filler = "import asyncio,sys; from pathlib import Path; from cgk_jobs.benchmarks.measures import fill; "
-    subprocess.run(
-        [sys.executable, "-c", filler + "asyncio.run(fill(Path(sys.argv[1]), int(sys.argv[2])))", str(folder), str(count)],
-        check=True,
-    )
+    await _in_another_process("fill", folder, count)
     bench = Bench(folder)
     begun = time.perf_counter()
     await bench.jobs.start()
@@ -113,6 +108,16 @@ async def runs_finished(folder: Path, count: int) -> dict[str, float]:
     seconds = time.perf_counter() - begun
     await bench.jobs.stop()
     return {"per_second": count / seconds, "peak_mb": peak_mb()}
+
+
+async def _in_another_process(function: str, folder: Path, count: int) -> None:
+    code = (
+        f"import asyncio,sys; from pathlib import Path; from cgk_jobs.benchmarks.measures import {function}; "
+        f"asyncio.run({function}(Path(sys.argv[1]), int(sys.argv[2])))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(folder), str(count))
+    if await process.wait():
+        raise RuntimeError(f"the process that was to {function} ended with {process.returncode}")
 
 
 async def fill(folder: Path, count: int) -> None:
@@ -137,13 +142,9 @@ async def start_other_process(folder: Path, count: int) -> dict[str, float]:
     """Milliseconds from the call of ``send`` to the handler's first line in another process."""
     bench = Bench(folder)
     await bench.jobs.start()
-    sender = "import asyncio,sys; from pathlib import Path; from cgk_jobs.benchmarks.measures import send_slowly; "
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", sender + "asyncio.run(send_slowly(Path(sys.argv[1]), int(sys.argv[2])))", str(folder),
-        str(count),
-    )  # fmt: skip
+    sending = asyncio.create_task(_in_another_process("send_slowly", folder, count))
     await bench.finish(count)
-    await process.wait()
+    await sending
     await bench.jobs.stop()
     return percentiles(bench.waits)
 

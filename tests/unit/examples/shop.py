@@ -6,6 +6,7 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -46,7 +47,17 @@ class Shop(Bench):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ctx: ShopContext = ShopContext()
+        self._declared = dict(self.tasks)
+        self.ctx: ShopContext
+        self.sends: TaskSends
+        self.reset()
+
+    def reset(self) -> None:
+        super().reset()
+        self.vendors.declining.clear()
+        self.vendors.transfer_states.clear()
+        self.tasks = dict(self._declared)
+        self.ctx = ShopContext()
         self.sends = TaskSends()
         for task in self.tasks.values():
             task.sender = self.sends  # type: ignore[assignment]
@@ -95,11 +106,16 @@ class Shop(Bench):
         return self.app.shops.revenue_pence(TENANT)
 
 
+_shop = cache(Shop)
+
+
 @contextmanager
 def open_shop() -> Generator[Shop, None, None]:
-    shop = Shop()
+    """A shop as new, whose tenant is current. Its tasks are declared once: that takes longer than most tests."""
+    shop = _shop()
+    shop.reset()
     try:
         with tenant_context(TENANT):
             yield shop
     finally:
-        shop.close()
+        shop.app.shops.close()

@@ -133,7 +133,13 @@ class SqliteStore:
         )
         if bell.path:
             self._own_bells.add(bell.path)
-        number = await self._commits.run(lambda ledger: ledger.add_worker(record))
+        try:
+            number = await self._commits.run(lambda ledger: ledger.add_worker(record))
+        except BaseException:
+            self._own_bells.discard(bell.path)
+            bell.close()
+            lock.release()
+            raise
         return SqliteSeat(self, number, lock, bell)
 
     async def leave_seat(self, worker: int, bell: str) -> None:

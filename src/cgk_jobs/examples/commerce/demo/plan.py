@@ -10,6 +10,7 @@ from cgk_jobs import Jobs, TaskGroup
 from cgk_jobs.clock import Clock
 from cgk_jobs.examples.commerce import build
 from cgk_jobs.examples.commerce.application import Commerce
+from cgk_jobs.examples.commerce.chosen_times import CHOSEN_TIMES
 from cgk_jobs.examples.commerce.vendors import VendorDoubles
 from cgk_jobs.tasks.task import Middleware
 
@@ -18,19 +19,19 @@ __all__ = ["NAMED_SCHEDULES", "TWO_DAYS", "TWO_DAYS_TENANTS", "application"]
 NAMED_SCHEDULES = (
     "analytics-hourly-metrics-rollup",
     "analytics-aggregate-daily-metrics",
-    "attribution-daily-metrics",
     "ab-nightly-metrics-reconciliation",
     "mature-commissions",
     "subscription-daily-billing",
-    "recovery-expire-old",
     "analytics-weekly-metrics-summary",
     "survey-weekly-digest",
+    "creator-weekly-digest",
     "creator-generate-weekly-summary",
+    "w9-compliance-reminders",
 )
-"""One hourly, six daily and three weekly schedules, replayed over the whole stream for every tenant."""
+"""One hourly, four daily and five weekly schedules, replayed over the whole stream for every tenant."""
 
 TWO_DAYS = (date(2011, 3, 13), date(2011, 12, 9))
-"""The days on which all schedules run: New York's clocks go forward on the first, the stream ends on the second."""
+"""Days (UTC) on which every schedule runs: New York's clocks go forward on the first, the stream ends on the second."""
 TWO_DAYS_TENANTS = ("united-kingdom", "germany", "france")
 
 VENDOR_FAILURES = 0.1
@@ -40,12 +41,15 @@ VENDOR_FAILURES = 0.1
 def application(
     folder: Path, clock: Clock, schedules: Sequence[str] | None, middleware: tuple[Middleware, ...] = ()
 ) -> tuple[Jobs, Commerce]:
-    """The example over ``folder``, with only these schedules; ``None``: with all. ``middleware`` wraps tasks of orders."""
+    """The example over ``folder``. ``middleware`` wraps the tasks of orders.
+
+    ``schedules``: only these; ``None``: every one but those whose time of day is this example's own choice.
+    """
     shop, groups = build(folder, clock=clock, vendors=VendorDoubles(folder, failure_rate=VENDOR_FAILURES))
     chosen = TaskGroup()
     for group in groups:
         for task in group:
-            if task.schedule is not None and schedules is not None and task.id not in schedules:
+            if task.schedule is not None and not _is_wanted(task.id, schedules):
                 continue
             if task.on is not None and task.on.event_name.startswith(("order.", "commerce_example.")):
                 task.middleware = middleware
@@ -53,3 +57,7 @@ def application(
     jobs = Jobs(database=folder / "jobs.db", clock=clock)
     jobs.include(chosen)
     return jobs, shop
+
+
+def _is_wanted(schedule: str, schedules: Sequence[str] | None) -> bool:
+    return schedule not in CHOSEN_TIMES if schedules is None else schedule in schedules
