@@ -1,42 +1,45 @@
 """Background jobs for multi-tenant Python: typed events, tasks with retries, schedules, durable steps."""
 
-from cgk_jobs.app import Jobs
-from cgk_jobs.errors import (
-    DuplicateKey,
-    ForeignDatabase,
-    InvalidEvent,
-    InvalidSchedule,
-    InvalidTask,
-    JobsError,
-    NonRetryable,
-    NotConfigured,
-    PayloadTooLarge,
-    ProviderUnavailable,
-    RetryAfter,
-    RunCancelled,
-    RunExpired,
-    RunFailed,
-    RunNotFound,
-    StaleClaim,
-    TenantMismatch,
-    TenantRequired,
-    UnknownEvent,
-    Unsupported,
-    WaitTimeout,
-)
-from cgk_jobs.events import Event, upcasts
-from cgk_jobs.events.sent import Send, Sent
-from cgk_jobs.providers.capabilities import Capabilities
-from cgk_jobs.providers.provider import JobProvider
-from cgk_jobs.providers.registry import create_provider
-from cgk_jobs.runs import Run
-from cgk_jobs.runtime.context import Context
-from cgk_jobs.tasks.group import TaskGroup
-from cgk_jobs.tasks.policy import Limit, Priority, Rate, Retry
-from cgk_jobs.tasks.schedule import Tick
-from cgk_jobs.tenancy import across_tenants, current_tenant, tenant_context
-from cgk_jobs.tenancy import across_tenants as platform
-from cgk_jobs.tenancy import tenant_context as tenant
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cgk_jobs.app import Jobs
+    from cgk_jobs.errors import (
+        DuplicateKey,
+        ForeignDatabase,
+        InvalidEvent,
+        InvalidSchedule,
+        InvalidTask,
+        JobsError,
+        NonRetryable,
+        NotConfigured,
+        PayloadTooLarge,
+        ProviderUnavailable,
+        RetryAfter,
+        RunCancelled,
+        RunExpired,
+        RunFailed,
+        RunNotFound,
+        StaleClaim,
+        TenantMismatch,
+        TenantRequired,
+        UnknownEvent,
+        Unsupported,
+        WaitTimeout,
+    )
+    from cgk_jobs.events import Event, upcasts
+    from cgk_jobs.events.sent import Send, Sent
+    from cgk_jobs.providers.capabilities import Capabilities
+    from cgk_jobs.providers.provider import JobProvider
+    from cgk_jobs.providers.registry import create_provider
+    from cgk_jobs.runs import Run
+    from cgk_jobs.runtime.context import Context
+    from cgk_jobs.tasks.group import TaskGroup
+    from cgk_jobs.tasks.policy import Limit, Priority, Rate, Retry
+    from cgk_jobs.tasks.schedule import Tick
+    from cgk_jobs.tenancy import across_tenants, current_tenant, tenant_context
+    from cgk_jobs.tenancy import across_tenants as platform
+    from cgk_jobs.tenancy import tenant_context as tenant
 
 __all__ = [
     "Capabilities",
@@ -82,3 +85,66 @@ __all__ = [
     "tenant_context",
     "upcasts",
 ]
+
+# Where each name lives: it is imported when first asked for, so that a command, or a test session that has the plugin and
+# uses none of it, does not pay half a second for an engine.
+_PLACES = {
+    "Capabilities": "cgk_jobs.providers.capabilities",
+    "Context": "cgk_jobs.runtime.context",
+    "DuplicateKey": "cgk_jobs.errors",
+    "Event": "cgk_jobs.events",
+    "ForeignDatabase": "cgk_jobs.errors",
+    "InvalidEvent": "cgk_jobs.errors",
+    "InvalidSchedule": "cgk_jobs.errors",
+    "InvalidTask": "cgk_jobs.errors",
+    "JobProvider": "cgk_jobs.providers.provider",
+    "Jobs": "cgk_jobs.app",
+    "JobsError": "cgk_jobs.errors",
+    "Limit": "cgk_jobs.tasks.policy",
+    "NonRetryable": "cgk_jobs.errors",
+    "NotConfigured": "cgk_jobs.errors",
+    "PayloadTooLarge": "cgk_jobs.errors",
+    "Priority": "cgk_jobs.tasks.policy",
+    "ProviderUnavailable": "cgk_jobs.errors",
+    "Rate": "cgk_jobs.tasks.policy",
+    "Retry": "cgk_jobs.tasks.policy",
+    "RetryAfter": "cgk_jobs.errors",
+    "Run": "cgk_jobs.runs",
+    "RunCancelled": "cgk_jobs.errors",
+    "RunExpired": "cgk_jobs.errors",
+    "RunFailed": "cgk_jobs.errors",
+    "RunNotFound": "cgk_jobs.errors",
+    "Send": "cgk_jobs.events.sent",
+    "Sent": "cgk_jobs.events.sent",
+    "StaleClaim": "cgk_jobs.errors",
+    "TaskGroup": "cgk_jobs.tasks.group",
+    "TenantMismatch": "cgk_jobs.errors",
+    "TenantRequired": "cgk_jobs.errors",
+    "Tick": "cgk_jobs.tasks.schedule",
+    "UnknownEvent": "cgk_jobs.errors",
+    "Unsupported": "cgk_jobs.errors",
+    "WaitTimeout": "cgk_jobs.errors",
+    "across_tenants": "cgk_jobs.tenancy",
+    "create_provider": "cgk_jobs.providers.registry",
+    "current_tenant": "cgk_jobs.tenancy",
+    "platform": "cgk_jobs.tenancy:across_tenants",
+    "tenant": "cgk_jobs.tenancy:tenant_context",
+    "tenant_context": "cgk_jobs.tenancy",
+    "upcasts": "cgk_jobs.events",
+}
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module, _, original = place.partition(":")
+    value = getattr(import_module(module), original or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -96,8 +96,7 @@ class Client:
         if isinstance(event, str):
             if len(events) != 1 or not isinstance(events[0], Mapping):
                 raise InvalidEvent(f'send({event!r}, payload): give the payload as one dict with "tenant_id"')
-            (stored,) = await self._store.insert([self._new(self.event_of(event, cast("Payload", events[0])), chosen)])
-            return self._sent(stored)
+            event, events = self.event_of(event, cast("Payload", events[0])), ()
         if not events:
             new = self._new(event, chosen)
             (stored,) = await self._store.insert([new])
@@ -107,7 +106,11 @@ class Client:
         if chosen.key is not None:
             raise InvalidEvent("one key= for several events: use send_many([Send(event, key=…), …])")
         news = [self._new(one, chosen) for one in (event, *events)]
-        return [self._sent(stored) for stored in await self._store.insert(news)]
+        answers = await self._store.insert(news)
+        if self._emitter.active:
+            for new, stored in zip(news, answers, strict=True):
+                self._tell(new, stored)
+        return [self._sent(stored) for stored in answers]
 
     async def send_many(self, items: Iterable[Event | Send]) -> list[Sent]:
         """As ``Jobs.send_many``."""

@@ -107,7 +107,7 @@ async def test_a_draw_leaves_the_account_once_and_waits_for_what_is_not_there(sh
 
 async def test_a_draw_the_bank_refuses_does_not_hold_up_the_others(shop: Shop) -> None:
     shop.execute("UPDATE draw_requests SET state = 'approved'")
-    shop.execute("INSERT INTO draw_requests VALUES ('a', 1, 'GBP', 'approved', NULL)")
+    shop.execute("INSERT INTO draw_requests VALUES ('a', 1, 'GBP', 'approved', NULL, NULL)")
     await shop.vendors.transfer(TENANT, "draw:a", "somebody else", 1, "GBP", "bank")
     with pytest.raises(NonRetryable):
         await shop.run("treasury-auto-send-approved")

@@ -216,7 +216,7 @@ async def test_a_draw_approved_by_mail_is_transferred_once_with_the_next_tick(in
 async def test_a_draw_that_the_account_does_not_cover_waits_for_the_refill(installation: Installation) -> None:
     await installation.open()
     installation.execute("acme", "INSERT INTO accounts VALUES ('payouts', 100, 50, 'GBP')")
-    installation.execute("acme", "INSERT INTO draw_requests VALUES ('d', 600, 'GBP', 'approved', NULL)")
+    installation.execute("acme", "INSERT INTO draw_requests VALUES ('d', 600, 'GBP', 'approved', NULL, NULL)")
     await installation.go_to(datetime(2026, 3, 6, 8, tzinfo=UTC))
     assert installation.bench.vendors.charges == 0
     await installation.jobs.send(

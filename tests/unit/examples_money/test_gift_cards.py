@@ -89,6 +89,18 @@ async def test_failed_credits_are_made_on_request_and_others_left_alone(bench: B
     assert bench.vendors.charges == bench.vendors.calls == 2
 
 
+async def test_a_credit_that_fails_again_does_not_keep_the_others_waiting(bench: Bench) -> None:
+    for card_id in ("g1", "g2", "g3"):
+        card(bench, card_id, state="failed")
+    bench.vendors.fails_at = {"g1@example.com"}
+    with pytest.raises(VendorUnavailable):
+        await bench.run(RETRY)
+    assert states(bench) == {"g1": "failed", "g2": "credited", "g3": "credited"}
+    bench.vendors.fails_at = set()
+    assert await bench.run(RETRY) == 1
+    assert bench.vendors.charges == 3
+
+
 async def test_a_card_is_mailed_once(bench: Bench) -> None:
     card(bench, "g1")
     for _ in range(2):

@@ -1,5 +1,6 @@
 """Subscriptions: no period is charged twice, declined cards are tried again, renewals are announced."""
 
+import sqlite3
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -162,6 +163,23 @@ async def test_a_requested_day_is_the_day_in_utc(bench: Bench) -> None:
     assert charged(bench) == [("c1", 1200)]
     await bench.run(f"{DAILY}-on-request", billing_date=after_midnight.astimezone(UTC) + timedelta(minutes=30))
     assert charged(bench) == [("c1", 1200), ("c2", 1200)]
+
+
+@pytest.mark.parametrize("subscription_id", [None, "s1"])
+async def test_a_requested_day_that_is_still_to_come_charges_nothing_in_advance(
+    bench: Bench, subscription_id: str | None
+) -> None:
+    subscribe(bench, "s1", days=1)
+    wanted = {"subscription_id": subscription_id, "billing_date": datetime(2026, 6, 4, tzinfo=UTC)}
+    assert await bench.run(f"{DAILY}-on-request", **wanted) == {"charged": 0, "declined": 0}
+    assert state_of(bench, "s1") == ("active", "2026-03-05")
+    assert bench.rows("SELECT * FROM open_periods") == []
+
+
+@pytest.mark.parametrize("interval_days", [0, -30])
+def test_a_period_cannot_be_empty(bench: Bench, interval_days: int) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="interval_days > 0"):
+        subscribe(bench, "s1", interval_days=interval_days)
 
 
 async def test_the_snapshot_counts_the_day_and_a_rerun_overwrites_it(bench: Bench) -> None:

@@ -128,8 +128,8 @@ def bill_voice(db: Connection, day: date) -> int:
     start, end = day_span(day)
     return db.execute(
         "INSERT INTO voice_days (day_on, seconds, cost_cents, currency)"
-        " SELECT ?1, sum(seconds), sum((seconds + 59) / 60) * ?2, 'USD' FROM calls"
-        " WHERE started_at >= ?3 AND started_at < ?4 HAVING count(*) > 0"
+        " SELECT ?1 AS day, sum(seconds), sum((seconds + 59) / 60) * ?2, 'USD' FROM calls"
+        " WHERE started_at >= ?3 AND started_at < ?4 GROUP BY day"
         " ON CONFLICT DO UPDATE SET seconds = excluded.seconds, cost_cents = excluded.cost_cents",
         (day.isoformat(), VOICE_CENTS_PER_MINUTE, start, end),
     ).rowcount

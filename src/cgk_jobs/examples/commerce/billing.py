@@ -21,10 +21,10 @@ GIVE_UP_DAYS = 14
 
 COUNT_DAY = """
     INSERT INTO subscription_days (day_on, active, past_due, cancelled, monthly_cents)
-    SELECT :day, coalesce(sum(state = 'active'), 0), coalesce(sum(state = 'past_due'), 0),
+    SELECT :day AS day, coalesce(sum(state = 'active'), 0), coalesce(sum(state = 'past_due'), 0),
            coalesce(sum(state = 'cancelled'), 0),
            coalesce(sum(CASE WHEN state = 'active' THEN amount_cents * 30 / interval_days END), 0)
-    FROM subscriptions HAVING count(*) > 0
+    FROM subscriptions GROUP BY day
     ON CONFLICT DO UPDATE SET active = excluded.active, past_due = excluded.past_due, cancelled = excluded.cancelled,
                               monthly_cents = excluded.monthly_cents
 """

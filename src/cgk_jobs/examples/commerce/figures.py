@@ -27,10 +27,10 @@ MEASURE_DAYS = """
 """
 MEASURE_WEEK = """
     INSERT INTO metric_weeks (week_on, orders, revenue_cents, before_cents)
-    SELECT :monday, sum(CASE WHEN day_on >= :monday THEN orders ELSE 0 END),
+    SELECT :monday AS week, sum(CASE WHEN day_on >= :monday THEN orders ELSE 0 END),
            sum(CASE WHEN day_on >= :monday THEN revenue_cents ELSE 0 END),
            sum(CASE WHEN day_on < :monday THEN revenue_cents ELSE 0 END)
-    FROM metric_days WHERE day_on >= :before AND day_on < :next HAVING count(*) > 0
+    FROM metric_days WHERE day_on >= :before AND day_on < :next GROUP BY week
     ON CONFLICT DO UPDATE SET orders = excluded.orders, revenue_cents = excluded.revenue_cents,
                               before_cents = excluded.before_cents
 """

@@ -44,10 +44,10 @@ STUCK_DAYS = 7
 
 COUNT_DAY = """
     INSERT INTO review_mail_days (day_on, sent, reviewed)
-    SELECT :day, count(*), count(DISTINCT reviews.order_id)
+    SELECT :day AS day, count(*), count(DISTINCT reviews.order_id)
     FROM mails LEFT JOIN reviews ON reviews.order_id = mails.reference
     WHERE mails.kind = 'review-email' AND mails.state = 'sent' AND mails.sent_at >= :start AND mails.sent_at < :end
-    HAVING count(*) > 0
+    GROUP BY day
     ON CONFLICT DO UPDATE SET sent = excluded.sent, reviewed = excluded.reviewed
 """
 

@@ -156,10 +156,12 @@ CREATE TABLE IF NOT EXISTS topups (
     state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'succeeded', 'failed'))
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS topups_pending ON topups (topup_id) WHERE state = 'pending';
+-- `recipient` is written before the vendor is asked: a transfer whose answer was lost is asked for again as it was.
 CREATE TABLE IF NOT EXISTS draw_requests (
     request_id TEXT PRIMARY KEY, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'requested' CHECK (state IN ('requested', 'approved', 'rejected', 'sending', 'sent')),
-    transfer_id TEXT UNIQUE
+    state TEXT NOT NULL DEFAULT 'requested'
+        CHECK (state IN ('requested', 'approved', 'rejected', 'sending', 'sent', 'failed')),
+    transfer_id TEXT UNIQUE, recipient TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS draw_requests_by_state ON draw_requests (state);
 
@@ -224,7 +226,7 @@ CREATE TABLE IF NOT EXISTS gift_cards (
 CREATE INDEX IF NOT EXISTS gift_cards_expiring ON gift_cards (expires_on) WHERE warned = 0;
 CREATE TABLE IF NOT EXISTS subscriptions (
     subscription_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL,
-    interval_days INTEGER NOT NULL DEFAULT 30, next_billing_on TEXT NOT NULL,
+    interval_days INTEGER NOT NULL DEFAULT 30 CHECK (interval_days > 0), next_billing_on TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'past_due', 'cancelled'))
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS subscriptions_by_billing ON subscriptions (state, next_billing_on);
