@@ -73,23 +73,28 @@ class Desk:
     def settle(self, settlements: Sequence[Settlement]) -> list[Claim]:
         """Write how attempts ended; answers those that no longer held their run, of which nothing was written."""
         now = self._clock.micros()
-        plain = [
-            (item.result, now, item.claim.seq, item.claim.token)
-            for item in settlements
-            if item.state == "completed" and not item.log and item.claim.slots is None
-        ]
+        plain: list[Settlement] = []
         stale: list[Claim] = []
-        if len(plain) == len(settlements):
-            changed = self._db.executemany(QUERIES["complete_attempt"], plain).rowcount
-            if changed != len(plain):
-                # Rare, and the statement does not say which: whoever still has this claim's token was not stale.
-                stale = [item.claim for item in settlements if not self._was_completed(item.claim)]
-            lost = {claim.seq for claim in stale}
-            self.finished += [item.claim.seq for item in settlements if item.claim.seq not in lost]
-            return stale
         for item in settlements:
-            if not self._settle_one(item, now):
+            # The most, and the least to write: one statement for all of them.
+            if item.state == "completed" and item.claim.slots is None and not item.log:
+                plain.append(item)
+            elif not self._settle_one(item, now):
                 stale.append(item.claim)
+        if plain:
+            stale += self._complete(plain, now)
+        return stale
+
+    def _complete(self, plain: Sequence[Settlement], now: int) -> list[Claim]:
+        rows = [(item.result, now, item.claim.seq, item.claim.token) for item in plain]
+        changed = self._db.executemany(QUERIES["complete_attempt"], rows).rowcount
+        if changed == len(plain):
+            self.finished += [item.claim.seq for item in plain]
+            return []
+        # Rare, and the statement does not say which: whoever still has this claim's token was not stale.
+        stale = [item.claim for item in plain if not self._was_completed(item.claim)]
+        lost = {claim.seq for claim in stale}
+        self.finished += [item.claim.seq for item in plain if item.claim.seq not in lost]
         return stale
 
     def _was_completed(self, claim: Claim) -> bool:

@@ -32,6 +32,7 @@ class Inbox:
         self._nonces = Nonces()
         self._rows: list[_Row] = []
         self._plain_rows: list[_Row] = []
+        self._ticks: set[tuple[str, str | None, int]] = set()
         self._last_seq = 0
         self.made_ready = 0
         """Runs made ready since the owner last set it to 0."""
@@ -47,6 +48,7 @@ class Inbox:
         """The transaction was rolled back."""
         self._rows.clear()
         self._plain_rows.clear()
+        self._ticks.clear()
 
     def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
         """Store events with a run for each task that listens.
@@ -101,7 +103,10 @@ class Inbox:
                 return known
         if event.tick_at is not None:
             # The unique index would refuse it too; asked first, a repeated tick costs no failed statement.
-            self.write()
+            mark = (event.tenant_id, event.task, event.tick_at)
+            if mark in self._ticks:
+                self.write()
+            self._ticks.add(mark)
             row = self._db.execute(QUERIES["find_tick"], (event.tenant_id, event.task, event.tick_at)).fetchone()
             if row is not None:
                 return Stored(row[2], row[1], (row[0],), duplicate=True)
@@ -178,6 +183,7 @@ class Inbox:
 
     def write(self) -> None:
         """Write the rows that gathered."""
+        self._ticks.clear()
         if self._plain_rows:
             rows, self._plain_rows = self._plain_rows, []
             self._db.executemany(QUERIES["insert_plain_run"], rows)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from cgk_jobs.errors import JobsError
@@ -22,17 +22,17 @@ PATIENCE = 400
 
 
 class Crew:
-    """``size`` processes over one folder."""
+    """``size`` processes over one folder, numbered from 0; one that replaces another has the next free number."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self._folder = folder
         self._size = size
         self._processes: dict[int, asyncio.subprocess.Process] = {}
-        self._counts: dict[int, SharedCount] = {}
-        self.starts: dict[tuple[str, str, str], float] = {}
+        self._counts: list[SharedCount] = []
+        self._peak_of_killed = 0.0
         self.peak_mb = 0.0
+        """The most memory of all that work at the same time; known once they have stopped."""
         self.killed = 0
-        self._killed_peak = 0.0
 
     async def start(self) -> None:
         """Start them all and wait until they work."""
@@ -45,19 +45,19 @@ class Crew:
         )  # fmt: skip
         self._processes[number] = process
         if process.stdout is None or (await process.stdout.readline()).strip() != b"ready":
-            raise JobsError("the demo's worker did not start; run it with --folder and look at what it wrote")
-        self._counts[number] = SharedCount(self._folder / f"begun-{number}")
+            raise JobsError("the demo's worker did not start; what it wrote above says why")
+        self._counts.append(SharedCount(self._folder / f"begun-{number}"))
 
     @property
     def begun(self) -> int:
-        """Attempts begun by all of them."""
-        return sum(count.value for count in self._counts.values())
+        """Attempts begun by all of them, the killed included."""
+        return sum(count.value for count in self._counts)
 
     def check(self) -> None:
         """Raise ``JobsError`` if one has died of itself."""
         for process in self._processes.values():
             if process.returncode is not None:
-                raise JobsError(f"the demo's worker ended with {process.returncode}")
+                raise JobsError(f"the demo's worker ended with {process.returncode}; what it wrote above says why")
 
     async def caught_up(self, stored: int) -> None:
         """Wait until all but ``AHEAD`` of so many runs have begun, or until nothing begins any more."""
@@ -70,32 +70,38 @@ class Crew:
             begun, idle = now, 0 if now != begun else idle + 1
 
     async def kill_one(self) -> None:
-        """SIGKILL for the first, and another in its place."""
-        process = self._processes.pop(0)
-        self._killed_peak = max(self._killed_peak, peak_mb(process.pid))
+        """SIGKILL for the longest-serving, and another in its place."""
+        process = self._processes.pop(min(self._processes))
+        self._peak_of_killed = max(self._peak_of_killed, peak_mb(process.pid))
         process.kill()
         await process.wait()
         self.killed += 1
-        number = self._size + self.killed
-        await self._start(number)
-        self._processes[0] = self._processes.pop(number)
+        await self._start(self._size - 1 + self.killed)
 
     async def stop(self) -> None:
-        """Let them finish and collect what they noted."""
+        """Let them finish, and add up what they used."""
         for process in self._processes.values():
             if process.stdin is not None:
                 process.stdin.close()
         for process in self._processes.values():
             await process.wait()
-        peaks: list[float] = []
-        for path in self._folder.glob("report-*.json"):
-            report = json.loads(path.read_text(encoding="utf-8"))
-            peaks.append(report["peak_mb"])
-            for tenant, event, order, moment in report["starts"]:
-                key = (tenant, event, order)
-                self.starts[key] = min(moment, self.starts.get(key, moment))
-        # A killed process and the one in its place never lived at the same time.
-        self.peak_mb = sum(peaks) + max(self._killed_peak - min(peaks, default=0.0), 0.0)
+        peaks = [self._peak(number) for number in self._processes]
+        # The killed one never worked beside the one in its place: the larger of the two counts.
+        self.peak_mb = sum(peaks) - peaks[-1] + max(peaks[-1], self._peak_of_killed)
+
+    def _peak(self, number: int) -> float:
+        path = self._folder / f"peak-{number}"
+        if not path.exists():
+            raise JobsError("the demo's worker did not end in order; what it wrote above says why")
+        return float(path.read_text(encoding="ascii"))
+
+    def starts(self) -> Iterator[tuple[tuple[str, str, str], float]]:
+        """Tenant, event and order, and the real moment (monotonic seconds) at which its first handler began."""
+        for path in sorted(self._folder.glob("starts-*")):
+            with path.open(encoding="utf-8") as file:
+                for line in file:
+                    tenant, event, order, moment = line.split(" ")
+                    yield (tenant, event, order), float(moment)
 
     def abandon(self) -> None:
         """End them at once: the demo itself failed."""

@@ -19,16 +19,21 @@ class ShopUnreachable(Exception):
 
 
 class OrderMiddleware:
-    """``starts``: the real time (monotonic seconds) at which the first handler of an order began."""
+    """``starts``: tenant, event, order, and the real time (monotonic seconds) at which its first handler began here.
+
+    Whoever writes them down takes them out.
+    """
 
     def __init__(self) -> None:
-        self.starts: dict[tuple[str, str, str], float] = {}
+        self.starts: list[tuple[str, str, str, float]] = []
+        self._seen: set[tuple[str, str]] = set()
 
     async def __call__(self, ctx: Any, call_next: Next, /) -> Any:
         event = ctx.event
-        key = (ctx.tenant_id, event.event_name, event.order_id)
-        if key not in self.starts:
-            self.starts[key] = monotonic()
+        key = (ctx.tenant_id, event.order_id)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.starts.append((ctx.tenant_id, event.event_name, event.order_id, monotonic()))
         if ctx.attempt == 1 and crc32(f"{ctx.task_id}/{event.order_id}".encode()) % FAILS_ONE_IN == 0:
             raise ShopUnreachable("no connection to the shop")
         return await call_next()

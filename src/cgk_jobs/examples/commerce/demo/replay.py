@@ -22,6 +22,8 @@ from cgk_jobs.examples.commerce.stream import Order, read_orders, to_event
 __all__ = ["run_demo"]
 
 HOUR = timedelta(hours=1)
+PLANTED_CUSTOMERS = 40
+"""Customers of each tenant who are known before they order: some came through a channel, some through a creator."""
 Key = tuple[str, str, str]
 """Tenant, event and order: what names an invoice."""
 
@@ -55,16 +57,16 @@ def _orders(options: DemoOptions) -> list[Order]:
 
 
 def _expect(orders: list[Order], result: DemoResult) -> dict[str, list[str]]:
-    """What the books must say in the end; returns the customers of each tenant."""
-    customers: dict[str, list[str]] = {}
+    """What the books must say in the end; returns the first customers of each tenant."""
+    customers: dict[str, dict[str, None]] = {}
     for order in orders:
         tenant = result.tenants.setdefault(order.tenant, TenantResult())
         tenant.expected_orders += 1
         tenant.expected_pence += order.total_pence
-        known = customers.setdefault(order.tenant, [])
-        if order.customer_id is not None:
-            known.append(order.customer_id)
-    return customers
+        known = customers.setdefault(order.tenant, {})
+        if order.customer_id is not None and len(known) < PLANTED_CUSTOMERS:
+            known[order.customer_id] = None
+    return {tenant: list(known) for tenant, known in customers.items()}
 
 
 async def _replay_stream(options: DemoOptions, folder: Path, result: DemoResult, told: Told) -> None:
@@ -101,7 +103,7 @@ async def _replay_stream(options: DemoOptions, folder: Path, result: DemoResult,
         stage.close()
     result.killed = crew.killed
     result.peak_rss_mb = crew.peak_mb
-    _waits(result, sent_at, crew.starts)
+    _waits(result, sent_at, crew)
 
 
 def _by_hour(orders: list[Order], start: datetime, end: datetime) -> Iterator[tuple[datetime, list[Order]]]:
@@ -128,13 +130,15 @@ def _midnight(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _waits(result: DemoResult, sent_at: dict[Key, float], starts: dict[Key, float]) -> None:
+def _waits(result: DemoResult, sent_at: dict[Key, float], crew: Crew) -> None:
+    # A retry after a kill begins a second time: the first start counts.
+    starts: dict[Key, float] = {}
+    for key, begun in crew.starts():
+        starts[key] = min(begun, starts.get(key, begun))
     waits: dict[str, list[float]] = {}
     for key, begun in starts.items():
-        if key in sent_at:
-            waits.setdefault(key[0], []).append((begun - sent_at[key]) * 1_000)
-    for slug, tenant in result.tenants.items():
-        found = sorted(waits.get(slug, ()))
-        if found:
-            tenant.wait_p50_ms = round(statistics.median(found), 2)
-            tenant.wait_p95_ms = round(found[min(len(found) - 1, int(len(found) * 0.95))], 2)
+        waits.setdefault(key[0], []).append((begun - sent_at[key]) * 1_000)
+    for slug, found in waits.items():
+        tenant = result.tenants[slug]
+        tenant.wait_p50_ms = round(statistics.median(found), 2)
+        tenant.wait_p95_ms = round(sorted(found)[int(len(found) * 0.95)], 2)

@@ -25,10 +25,11 @@ __all__ = ["Stage"]
 
 LONGEST_DRAIN = timedelta(days=2)
 """Virtual time after which a run that is still not through counts as lost."""
-FIRST_STEP = timedelta(seconds=1)
+SHORTEST_STEP = timedelta(seconds=1)
+LONG_STEP = timedelta(hours=1)
 STEP_GROWTH = 8
-LOOK_EVERY = 0.02
-"""Real seconds between two looks at what is left."""
+LOOK_EVERY = 0.03
+"""Real seconds between two looks at whether anything begins."""
 
 
 class Stage:
@@ -85,31 +86,32 @@ class Stage:
     async def drain(self, begun: Callable[[], int], check: Callable[[], None]) -> None:
         """Let time go on until every run has ended but those that sleep. ``begun``: attempts so far.
 
-        Time goes in growing steps while nothing moves: retries wait for minutes, rates for a second at a time. ``check``
-        raises if there is nobody left to work.
+        Time goes in steps that grow while nothing moves, and shrink again: retries wait for minutes, rates for a second at a
+        time. ``check`` raises if there is nobody left to work.
         """
         moment = from_micros(self.clock.micros())
         until = moment + LONGEST_DRAIN
-        step = FIRST_STEP
-        seen: object = None
+        step, seen = SHORTEST_STEP, -1
         while moment < until:
-            counts = await self._store.reads.count(RunFilter(None))
-            if not any(count for state, count in counts.items() if state not in FINAL and state != "waiting"):
-                return
-            check()
-            now = (counts, begun())
-            if counts.get("running") or now != seen:
-                step = FIRST_STEP
-            else:
-                moment += step
-                step *= STEP_GROWTH
-                self.clock.set(moment)
-                self._store.ring()
-                running = self.jobs.running
-                if running is not None:
-                    running.wake()
-            seen = now
             await asyncio.sleep(LOOK_EVERY)
+            now = begun()
+            if now != seen:
+                seen, step = now, max(step / STEP_GROWTH, SHORTEST_STEP)
+                continue
+            check()
+            # Counting reads every run, so it is done only after a stretch of time in which nothing happened.
+            if step >= LONG_STEP and not await self._unfinished():
+                return
+            moment += step
+            step = min(step * STEP_GROWTH, LONG_STEP)
+            self.clock.set(moment)
+            self._store.ring()
+            if self.jobs.running is not None:
+                self.jobs.running.wake()
+
+    async def _unfinished(self) -> int:
+        counts = await self._store.reads.count(RunFilter(None))
+        return sum(count for state, count in counts.items() if state not in FINAL and state != "waiting")
 
     async def collect(self, result: DemoResult, ticks: TicksResult, until: datetime) -> None:
         """Count runs by category and state, ticks that ran against those that were due, and what is missing."""
