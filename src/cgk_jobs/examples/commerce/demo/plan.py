@@ -14,7 +14,7 @@ from cgk_jobs.examples.commerce.chosen_times import CHOSEN_TIMES
 from cgk_jobs.examples.commerce.vendors import VendorDoubles
 from cgk_jobs.tasks.task import Middleware
 
-__all__ = ["NAMED_SCHEDULES", "TWO_DAYS", "TWO_DAYS_TENANTS", "application"]
+__all__ = ["MINUTES_A_DAY", "NAMED_SCHEDULES", "TWO_DAYS", "TWO_DAYS_TENANTS", "application"]
 
 NAMED_SCHEDULES = (
     "analytics-hourly-metrics-rollup",
@@ -32,6 +32,7 @@ NAMED_SCHEDULES = (
 
 TWO_DAYS = (date(2011, 3, 13), date(2011, 12, 9))
 """Days (UTC) on which every schedule runs: New York's clocks go forward on the first, the stream ends on the second."""
+MINUTES_A_DAY = 1_440
 TWO_DAYS_TENANTS = ("united-kingdom", "germany", "france")
 
 VENDOR_FAILURES = 0.1

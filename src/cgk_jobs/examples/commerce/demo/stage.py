@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from cgk_jobs import Event, across_tenants
 from cgk_jobs.clock import from_micros
 from cgk_jobs.engine.reads import RunFilter
-from cgk_jobs.engine.scheduler import TICK_EVENT, Scheduler
+from cgk_jobs.engine.scheduler import TICK_EVENT, ActiveTenant, Scheduler
 from cgk_jobs.engine.states import FINAL
 from cgk_jobs.examples.commerce import seed
-from cgk_jobs.examples.commerce.demo.plan import application
+from cgk_jobs.examples.commerce.demo.plan import TWO_DAYS_TENANTS, application
 from cgk_jobs.examples.commerce.demo.result import CategoryResult, DemoResult, TicksResult
 from cgk_jobs.examples.commerce.demo.shared_clock import SharedClock
 from cgk_jobs.examples.commerce.organizations import enrol
@@ -33,7 +33,7 @@ LOOK_EVERY = 0.03
 
 
 class Stage:
-    """Sends events and fires schedules; whoever made it lets workers run. ``stored``: the runs that made so far.
+    """Sends events and fires schedules; whoever made it lets workers run. ``stored``: the runs made by that so far.
 
     ``customers``: each tenant, with the customers whose orders are to come. ``schedules`` ``None``: all.
     """
@@ -51,14 +51,20 @@ class Stage:
         self.jobs, self.shop = application(folder, self.clock, schedules)
         self.stored = 0
         self._customers = customers
-        self._start = start
+        self.start = start
         self._listeners = Counter(task.on.event_name for task in self.jobs.tasks if task.on is not None)
         self._wanted: Counter[str] = Counter()
         # A hub of its own: a listener at the application's would make every run of this process emit signals.
         fired = Signals()
         fired.listen(self._count)
         self._store = self.jobs.provider.store
-        self._scheduler = Scheduler(self._store, self.jobs.tasks, self.jobs.tenants.active, fired, self.clock)
+        self._active = [ActiveTenant(tenant) for tenant in customers]
+        self._scheduler = Scheduler(self._store, self.jobs.tasks, self._tenants, fired, self.clock)
+
+    @classmethod
+    def of_day(cls, folder: Path, day: date) -> Stage:
+        """One of the two days of every schedule, at midnight UTC."""
+        return cls(folder, datetime.combine(day, time(), UTC), dict.fromkeys(TWO_DAYS_TENANTS, ()), None)
 
     async def open(self) -> None:
         """Add the tenants, plant their databases, let the schedules begin."""
@@ -69,6 +75,10 @@ class Stage:
             enrol(self.shop.shops, list(self._customers), self.clock.micros())
         await self.jobs.declare()
         await self._scheduler.register()
+
+    async def _tenants(self, seen: bool) -> Sequence[ActiveTenant]:
+        # They stay the same, so the ledger need not be asked at each of many thousand looks.
+        return self._active
 
     def _count(self, signal: Signal) -> None:
         if signal.name == SCHEDULE_FIRED:
@@ -132,7 +142,7 @@ class Stage:
             if spec is not None:
                 ticks.schedules += 1
                 tenants = 1 if spec.tenants == PLATFORM else len(self._customers)
-                due += tenants * spec.cron.count_between(self._start, until)
+                due += tenants * spec.cron.count_between(self.start, until)
         ticks.due += due
         ticks.ran += ran
         result.lost += max(due - ran, 0)

@@ -1,56 +1,58 @@
-"""Two days of every schedule, minute by minute, with the worker in the sender's own process, as in a web server."""
+"""Two days of every schedule, side by side: each in a process of its own."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, date, datetime, time, timedelta
+import sys
+from datetime import timedelta
 from pathlib import Path
 
-from cgk_jobs.examples.commerce.demo.plan import TWO_DAYS, TWO_DAYS_TENANTS
-from cgk_jobs.examples.commerce.demo.result import DemoResult, Progress, Told
+from cgk_jobs.errors import JobsError
+from cgk_jobs.examples.commerce.demo.plan import MINUTES_A_DAY, TWO_DAYS
+from cgk_jobs.examples.commerce.demo.result import DemoResult, Progress, TicksResult, Told
+from cgk_jobs.examples.commerce.demo.shared_clock import SharedCount
 from cgk_jobs.examples.commerce.demo.stage import Stage
-from cgk_jobs.providers.provider import Running
 
 __all__ = ["replay_two_days"]
 
-MINUTE = timedelta(minutes=1)
-MINUTES = 1_440
-CONCURRENCY = 100
-TURNS = 200
-"""Turns of the event loop a minute's runs get before the next minute begins. A run held by a rate needs the next one."""
+TELL_EVERY = 0.1
 
 
 async def replay_two_days(folder: Path, result: DemoResult, told: Told) -> None:
-    """Replay both days, one after the other, and add what they did to ``result``."""
-    for number, day in enumerate(TWO_DAYS):
-        await _replay(day, number * MINUTES, folder / day.isoformat(), result, told)
-    result.two_days_ticks.schedules //= len(TWO_DAYS)
-
-
-async def _replay(day: date, done: int, folder: Path, result: DemoResult, told: Told) -> None:
-    start = datetime.combine(day, time(), UTC)
-    stage = Stage(folder, start, dict.fromkeys(TWO_DAYS_TENANTS, ()), None)
+    """Replay both days and add what they did to ``result``. Raises ``JobsError`` if a process fails."""
+    folders = [folder / day.isoformat() for day in TWO_DAYS]
+    for each in folders:
+        each.mkdir(parents=True)
+    counts = [SharedCount(each / "minutes") for each in folders]
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cgk_jobs.examples.commerce.demo.day", str(each), day.isoformat()
+        )
+        for each, day in zip(folders, TWO_DAYS, strict=True)
+    ]
     try:
-        await stage.open()
-        await stage.jobs.start(concurrency=CONCURRENCY, scheduler=False)
-        running = stage.jobs.running
-        assert running is not None  # noqa: S101 - just started
-        for minute in range(1, MINUTES + 1):
-            before = stage.stored - running.begun
-            await stage.at(start + minute * MINUTE)
-            await _caught_up(running, stage.stored - before)
-            told(Progress("two days of every schedule", done + minute, len(TWO_DAYS) * MINUTES, f"{day:%d %b %Y}"))
-        await stage.drain(lambda: running.begun, lambda: None)
-        await stage.jobs.stop()
-        await stage.collect(result, result.two_days_ticks, start + MINUTES * MINUTE)
+        ends = asyncio.gather(*[process.wait() for process in processes])
+        while not ends.done():
+            await asyncio.wait([ends], timeout=TELL_EVERY)
+            done = sum(count.value for count in counts)
+            told(Progress("two days of every schedule", done, len(counts) * MINUTES_A_DAY, _names()))
     finally:
-        await stage.jobs.stop(grace=0)
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
+    if any(await ends):
+        raise JobsError("a day of the demo failed; what it wrote above says why")
+    for each, day in zip(folders, TWO_DAYS, strict=True):
+        stage = Stage.of_day(each, day)
+        ticks = TicksResult()
+        await stage.collect(result, ticks, stage.start + timedelta(days=1))
         stage.close()
+        result.two_days_ticks.schedules = ticks.schedules
+        result.two_days_ticks.due += ticks.due
+        result.two_days_ticks.ran += ticks.ran
+    peak = sum(float((each / "peak").read_text(encoding="ascii")) for each in folders)
+    result.peak_rss_mb = max(result.peak_rss_mb, peak)
 
 
-async def _caught_up(running: Running, begun: int) -> None:
-    """Let the worker have its turns until it has begun so many attempts and is idle."""
-    for _ in range(TURNS):
-        if running.idle and running.begun >= begun:
-            return
-        await asyncio.sleep(0)
+def _names() -> str:
+    return " and ".join(f"{day:%d %b %Y}" for day in TWO_DAYS)
