@@ -62,7 +62,9 @@ class Crew:
     async def caught_up(self, stored: int) -> None:
         """Wait until all but ``AHEAD`` of so many runs have begun, or until nothing begins any more."""
         begun, idle = self.begun, 0
-        while stored - begun > AHEAD and idle < PATIENCE:
+        if stored - begun <= AHEAD:
+            return
+        while stored - begun > AHEAD // 4 and idle < PATIENCE:
             self.check()
             await asyncio.sleep(LOOK_EVERY)
             now = self.begun
