@@ -83,6 +83,9 @@ class Desk:
                 stale.append(item.claim)
         if plain:
             stale += self._complete(plain, now)
+        if len(stale) > 1:
+            lost = {claim.seq for claim in stale}
+            stale = [item.claim for item in settlements if item.claim.seq in lost]
         return stale
 
     def _complete(self, plain: Sequence[Settlement], now: int) -> list[Claim]:

@@ -30,7 +30,8 @@ class Doorbell:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path = ""
-        self._socket: socket.socket | None = None
+        # The bare descriptor: a worker that was abandoned, as in a crash a test plays, is no leak to be warned of.
+        self._descriptor = -1
         self._loop: asyncio.AbstractEventLoop | None = None
         if not hasattr(socket, "AF_UNIX"):
             return
@@ -39,40 +40,45 @@ class Doorbell:
             if folder.stat().st_uid != os.getuid():
                 return  # somebody else's, made in our name: workers then look by themselves
             path = folder / name
-            bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            bell.setblocking(False)
-            bell.bind(str(path))
-            self._socket, self.path = bell, str(path)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
+                bell.setblocking(False)
+                bell.bind(str(path))
+                self._descriptor, self.path = bell.detach(), str(path)
 
     def listen(self, ring: Callable[[], None]) -> None:
         """Call ``ring`` on the running loop when the bell rings; several rings may be one call."""
-        bell = self._socket
-        if bell is None:
+        bell = self._descriptor
+        if bell < 0:
             return
 
         def answer() -> None:
             with contextlib.suppress(BlockingIOError):
                 for _ in range(64):
-                    bell.recv(16)
+                    os.read(bell, 16)
             ring()
 
         loop = asyncio.get_running_loop()
         # A loop without add_reader (Windows' default) leaves it at looking once in a while.
         with contextlib.suppress(NotImplementedError):
-            loop.add_reader(bell.fileno(), answer)
+            loop.add_reader(bell, answer)
             self._loop = loop
 
     def close(self) -> None:
         """Take the bell down."""
-        if self._socket is not None:
+        if self._descriptor >= 0:
             if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(self._socket.fileno())
-            self._socket.close()
+                self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
             path = Path(self.path)
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # others' bells are in it
                 path.parent.rmdir()
-            self._socket = None
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 class Ringer:
