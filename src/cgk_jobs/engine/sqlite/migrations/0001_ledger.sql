@@ -42,7 +42,7 @@ CREATE INDEX runs_held ON runs (held_by, rank, vstart) WHERE held_by IS NOT NULL
 CREATE INDEX runs_busy ON runs (worker) WHERE worker IS NOT NULL;
 CREATE INDEX runs_by_tenant ON runs (tenant_id, seq);
 -- One tick of a schedule runs once for each tenant, whatever the schedulers do.
-CREATE UNIQUE INDEX runs_ticks ON runs (tenant_id, task, tick_at) WHERE tick_at IS NOT NULL;
+CREATE UNIQUE INDEX runs_ticks ON runs (tick_at, task, tenant_id) WHERE tick_at IS NOT NULL;
 
 CREATE TABLE run_tags (
     tenant_id TEXT NOT NULL, tag TEXT NOT NULL, run_seq INTEGER NOT NULL, PRIMARY KEY (tenant_id, tag, run_seq)
