@@ -79,8 +79,12 @@ class Scheduler:
                 next_due = await self.fire_due()
                 if next_due is not None:
                     wait = min(max((next_due - self._clock.micros()) / 1e6, 0.001), LONGEST_SLEEP)
-            except JobsError as error:
+            except (JobsError, OSError) as error:
                 _logger.error("schedules were not fired: %s", error)
+                wait = 1.0
+            except Exception:
+                # The application's own list of tenants failed: schedules must not stop for good because of it.
+                _logger.exception("schedules were not fired")
                 wait = 1.0
             await asyncio.sleep(wait)
 

@@ -54,5 +54,5 @@ class Upkeep:
             await asyncio.sleep(EVERY)
             try:
                 await self.once()
-            except JobsError as error:
+            except (JobsError, OSError) as error:
                 _logger.error("upkeep failed: %s", error)

@@ -15,7 +15,7 @@ from cgk_jobs.clock import Clock, monotonic
 from cgk_jobs.engine.budgets import draws_of
 from cgk_jobs.engine.records import Appetite, Budgets, Claim, LogLine, Settlement
 from cgk_jobs.engine.store import Store, WorkerSeat
-from cgk_jobs.errors import ProviderUnavailable
+from cgk_jobs.errors import JobsError
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.runtime.execute import Attempt, Pipeline
 from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, what_next
@@ -183,8 +183,9 @@ class Worker:
             appetite = Appetite(self._queue_names(), free, self._known_tasks()) if look else None
             try:
                 answer = await self._store.exchange(worker, settlements, appetite)
-            except ProviderUnavailable as error:
-                # Nothing was written: the same again, once the ledger answers.
+            except (JobsError, OSError) as error:
+                # Whatever it was, nothing was written: the same again, once the ledger answers. A loop that ended here
+                # would leave a worker that looks alive and does nothing.
                 _logger.error("the ledger does not answer: %s", error)
                 self._settlements[:0] = settlements
                 self._look = True
@@ -340,7 +341,7 @@ class Worker:
                 if self._running:
                     for seq in await self._store.cancels_asked(worker):
                         self.cancel(seq)
-            except ProviderUnavailable as error:
+            except (JobsError, OSError) as error:
                 _logger.error("the ledger does not answer: %s", error)
             await asyncio.sleep(pause)
 
@@ -377,7 +378,7 @@ class Worker:
             for attempt in tuple(self._running.values()):
                 lines = attempt.context.take_lines() if attempt.context is not None else []
                 if lines:
-                    with contextlib.suppress(ProviderUnavailable):
+                    with contextlib.suppress(JobsError, OSError):
                         await self._store.append_log(attempt.claim, [LogLine(*line) for line in lines])
 
 
