@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from cgk_jobs.clock import Clock, monotonic
 from cgk_jobs.engine.sqlite.checkpoints import Checkpointer
-from cgk_jobs.engine.sqlite.database import open_database
+from cgk_jobs.engine.sqlite.database import is_busy, open_database
 from cgk_jobs.engine.sqlite.forks import ForkGuard
 from cgk_jobs.engine.sqlite.ledger import SqliteLedger
 from cgk_jobs.errors import JobsError, ProviderUnavailable
@@ -103,7 +103,7 @@ class GroupCommit:
         try:
             db.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            if _is_busy(error):
+            if is_busy(error):
                 raise _Busy from error
             raise ProviderUnavailable(f"the ledger {self.path} can't be written: {error}") from error
         try:
@@ -245,10 +245,6 @@ class GroupCommit:
         if self._ledger is not None:
             self._ledger.db.close()
             self._ledger = None
-
-
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _reset(ledger: SqliteLedger) -> Aftermath | None:

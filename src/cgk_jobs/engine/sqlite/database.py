@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
+from cgk_jobs.clock import monotonic
 from cgk_jobs.errors import ForeignDatabase, NotConfigured, ProviderUnavailable
 
-__all__ = ["APPLICATION_ID", "QUERIES", "open_database"]
+__all__ = ["APPLICATION_ID", "QUERIES", "is_busy", "open_database"]
 
 APPLICATION_ID = 0x43474B4A
 """Marks the file as a ledger of this package (``PRAGMA application_id``): "CGKJ"."""
+
+PATIENCE = 10.0
+"""Seconds that opening waits for other processes."""
 
 _HERE = Path(__file__).parent
 QUERIES: dict[str, str] = {path.stem: path.read_text() for path in (_HERE / "queries").glob("*.sql")}
@@ -45,7 +50,7 @@ def open_database(path: Path, *, full_sync: bool = False) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=256
+            path, isolation_level=None, check_same_thread=False, timeout=PATIENCE, cached_statements=256
         )
     except (OSError, sqlite3.Error) as error:
         raise NotConfigured(
@@ -55,7 +60,7 @@ def open_database(path: Path, *, full_sync: bool = False) -> sqlite3.Connection:
         _prepare(connection, path, full_sync)
     except sqlite3.OperationalError as error:
         connection.close()
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if is_busy(error):
             raise ProviderUnavailable(
                 f"the ledger {path} is locked by another process: look for a hanging one"
             ) from error
@@ -85,7 +90,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, full_sync: bool) -> Non
     connection.execute("COMMIT")
     if mark != APPLICATION_ID and tables:
         raise ForeignDatabase(f"{path} belongs to another program: choose another path for the ledger")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -103,6 +108,25 @@ def _prepare(connection: sqlite3.Connection, path: Path, full_sync: bool) -> Non
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # Turning the log on takes the file for itself, and SQLite does not wait for that as it does for other locks: processes
+    # that make a ledger at the same moment meet here.
+    give_up_at = monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or monotonic() > give_up_at:
+                raise
+        time.sleep(0.002)
+
+
+def is_busy(error: sqlite3.OperationalError) -> bool:
+    """Whether another process or connection is in the way, so that waiting helps."""
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _statements(script: str) -> list[str]:
