@@ -169,15 +169,15 @@ class Runs:
         record = await self._find(run_id)
         reads = self._store.reads
         steps = [
-            StepView(row.name, _json(row.result), from_micros(row.finished_at)) for row in await reads.steps(record.seq)
+            StepView(row.name, _json(row.result), from_micros(row.finished_at)) for row in await reads.steps(record.key)
         ]
         attempts = [
             AttemptView(row.attempt, row.outcome, row.error, from_micros(row.ended_at))
-            for row in await reads.attempts(record.seq)
+            for row in await reads.attempts(record.key)
         ]
         log = [
             LogView(from_micros(line.at), attempt, line.level, line.message)
-            for attempt, line in await reads.log(record.seq)
+            for attempt, line in await reads.log(record.key)
         ]
         return replace(to_run(record), steps=tuple(steps), attempts=tuple(attempts), log=tuple(log))
 
@@ -297,11 +297,11 @@ class Runs:
         if (run_id is None) == (tag is None):
             raise InvalidEvent("cancel(run_id) or cancel(tag=…)")
         if run_id is not None:
-            seqs = [(await self._find(run_id)).seq]
+            runs = [(await self._find(run_id)).key]
         else:
-            seqs = [run.seq async for run in self._unfinished(scope_of(tenant_id), tag)]
-        count = await self._store.cancel(seqs)
-        self._cancel_here(seqs)
+            runs = [run.key async for run in self._unfinished(scope_of(tenant_id), tag)]
+        count = await self._store.cancel(runs)
+        self._cancel_here([run.seq for run in runs])
         return count
 
     async def _unfinished(self, scope: str | None, tag: str | None) -> AsyncIterator[RunRecord]:
@@ -318,7 +318,7 @@ class Runs:
     async def retry(self, run_id: str) -> None:
         """Start a run that failed, was cancelled or expired again, with all its attempts. Finished steps stay finished."""
         record = await self._find(run_id)
-        if not await self._store.retry(record.seq, record.tenant_id, record.queue, record.lane):
+        if not await self._store.retry(record.key, record.queue, record.lane):
             raise InvalidEvent(
                 f"run {run_id} is {record.state}: only failed, cancelled and expired runs are retried; replay makes a new run"
             )
@@ -326,7 +326,7 @@ class Runs:
     async def replay(self, run_id: str, *, from_step: str | None = None) -> Run:
         """A new run of the same payload. ``from_step``: the steps before this one answer from the old run's journal."""
         record = await self._find(run_id)
-        if from_step is not None and from_step not in {row.name for row in await self._store.reads.steps(record.seq)}:
+        if from_step is not None and from_step not in {row.name for row in await self._store.reads.steps(record.key)}:
             raise InvalidEvent(f"run {run_id} has no finished step {from_step!r}")
         new = NewEvent(
             record.tenant_id, record.event_name, record.event_version, record.payload, record.task,

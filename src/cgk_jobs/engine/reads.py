@@ -10,6 +10,7 @@ from cgk_jobs.engine.records import (
     AttemptRecord,
     LogLine,
     PausedRecord,
+    RunKey,
     RunRecord,
     ScheduleRecord,
     StepRecord,
@@ -55,15 +56,15 @@ class Reads(Protocol):
         """All runs of all tenants, counted: for operators. Reads every run."""
         ...
 
-    def steps(self, seq: int) -> Awaitable[list[StepRecord]]:
+    def steps(self, run: RunKey) -> Awaitable[list[StepRecord]]:
         """The finished steps of a run, in order."""
         ...
 
-    def attempts(self, seq: int) -> Awaitable[list[AttemptRecord]]:
+    def attempts(self, run: RunKey) -> Awaitable[list[AttemptRecord]]:
         """The attempts of a run that did not end it well, in order."""
         ...
 
-    def log(self, seq: int) -> Awaitable[list[tuple[int, LogLine]]]:
+    def log(self, run: RunKey) -> Awaitable[list[tuple[int, LogLine]]]:
         """What the handler logged, each line with its attempt."""
         ...
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cgk_jobs.engine.states import State
-from cgk_jobs.runtime.delivery import Claim
+from cgk_jobs.runtime.delivery import Claim, RunKey
 from cgk_jobs.tasks.policy import Limit, Rate
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "LogLine",
     "NewEvent",
     "PausedRecord",
+    "RunKey",
     "RunRecord",
     "ScheduleRecord",
     "Settlement",
@@ -158,6 +159,11 @@ class RunRecord:
     expires_at: int | None
     tick_at: int | None
     replay_of: int | None
+
+    @property
+    def key(self) -> RunKey:
+        """Where the run is found."""
+        return RunKey(self.tenant_id, self.seq)
 
 
 class StepRecord(NamedTuple):

@@ -16,6 +16,7 @@ from cgk_jobs.engine.records import (
     Exchange,
     LogLine,
     NewEvent,
+    RunKey,
     ScheduleRecord,
     Settlement,
     Stored,
@@ -99,11 +100,11 @@ class Store(Protocol):
 
     # runs
 
-    def cancel(self, seqs: Sequence[int]) -> Awaitable[int]:
+    def cancel(self, runs: Sequence[RunKey]) -> Awaitable[int]:
         """Cancel waiting runs at once and ask the workers of running ones to; returns how many there were of either."""
         ...
 
-    def retry(self, seq: int, tenant_id: str, queue: str, lane: int) -> Awaitable[bool]:
+    def retry(self, run: RunKey, queue: str, lane: int) -> Awaitable[bool]:
         """Start a run that failed, was cancelled or expired again from attempt 1, its journal kept."""
         ...
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Claim"]
+__all__ = ["Claim", "RunKey"]
+
+
+class RunKey(NamedTuple):
+    """Which run: every row is found by its tenant and its number, never by the number alone."""
+
+    tenant_id: str
+    seq: int
 
 
 class Claim(NamedTuple):
@@ -32,3 +39,8 @@ class Claim(NamedTuple):
     jumped: float
     created_at: int
     slots: str | None
+
+    @property
+    def key(self) -> RunKey:
+        """Where the run is found."""
+        return RunKey(self.tenant_id, self.seq)

@@ -10,6 +10,7 @@ import pytest
 from tests.conformance.test_sqlite_store import bury_sqlite_worker
 
 from cgk_jobs import Context, Event, Retry
+from cgk_jobs.engine.records import RunKey
 from cgk_jobs.engine.sqlite.store import SqliteStore
 from cgk_jobs.engine.states import ALL_STATES, TRANSITIONS
 from cgk_jobs.testing import JobsHarness, TestClock
@@ -69,14 +70,14 @@ async def test_the_ledger_takes_every_transition_of_the_table_and_no_other(ledge
             due = ledger.clock.micros() + 1_000_000 if state in ("retrying", "waiting") else None
             assert await ledger.settle(claim, state, due_at=due)
             if state in ("retrying", "waiting", "queued"):
-                await store.cancel([claim.seq])
+                await store.cancel([claim.key])
             else:
-                await store.retry(claim.seq, "acme", "default", 0)
+                await store.retry(claim.key, "default", 0)
                 for again in await ledger.claim():
                     await ledger.settle(again)
     for _ in range(2):
         late = await ledger.send(delay=5)
-        await store.cancel([late.run_seqs[0]])
+        await store.cancel([RunKey("acme", late.run_seqs[0])])
     await ledger.send(delay=5)
     await ledger.send(delay=1, expires=1.0)
     await ledger.send(expires=1.0)
@@ -85,7 +86,7 @@ async def test_the_ledger_takes_every_transition_of_the_table_and_no_other(ledge
     for stored in [await ledger.send(expires=1.0) for _ in range(1)]:
         ledger.clock.advance(1)
         await store.expire()
-        assert await store.retry(stored.run_seqs[0], "acme", "default", 0)
+        assert await store.retry(RunKey("acme", stored.run_seqs[0]), "default", 0)
     ledger.clock.advance(2)
     for claim in await ledger.claim():
         await ledger.settle(claim, "retrying", due_at=ledger.clock.micros())

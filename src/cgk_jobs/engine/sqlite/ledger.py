@@ -12,6 +12,7 @@ from cgk_jobs.engine.records import (
     Claim,
     LogLine,
     NewEvent,
+    RunKey,
     ScheduleRecord,
     Stored,
     Subscription,
@@ -109,9 +110,9 @@ class SqliteLedger:
         }
         return self.db.execute(QUERIES["record_step"], values).rowcount == 1
 
-    def steps(self, seq: int) -> dict[str, str | None]:
-        """The journal of a run: JSON results by step name."""
-        return {row[0]: row[1] for row in self.db.execute(QUERIES["list_steps"], (seq,))}
+    def steps(self, claim: Claim) -> dict[str, str | None]:
+        """The journal of the claim's run: JSON results by step name."""
+        return {row[0]: row[1] for row in self.db.execute(QUERIES["list_steps"], (claim.seq, claim.tenant_id))}
 
     def write_progress(self, claim: Claim, progress: str) -> bool:
         """Keep how far an attempt is (JSON). False: it no longer holds its run."""
@@ -126,14 +127,14 @@ class SqliteLedger:
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def cancel(self, seqs: Sequence[int]) -> int:
+    def cancel(self, runs: Sequence[RunKey]) -> int:
         """Cancel runs that wait, and ask the workers of those that run to; returns how many there were of either."""
         self.inbox.write()
         count = 0
-        for seq in seqs:
-            row = self.db.execute(QUERIES["cancel_waiting"], (self._clock.micros(), seq)).fetchone()
+        for tenant_id, seq in runs:
+            row = self.db.execute(QUERIES["cancel_waiting"], (self._clock.micros(), seq, tenant_id)).fetchone()
             if row is None:
-                count += self.db.execute(QUERIES["ask_cancel"], (seq,)).rowcount
+                count += self.db.execute(QUERIES["ask_cancel"], (seq, tenant_id)).rowcount
                 continue
             count += 1
             self.desk.finished.append(seq)
@@ -142,10 +143,10 @@ class SqliteLedger:
                 self.limits.free(json.loads(row[0]))
         return count
 
-    def retry(self, seq: int, tenant_id: str, queue: str, lane: int) -> bool:
+    def retry(self, run: RunKey, queue: str, lane: int) -> bool:
         """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly."""
-        vstart, jumped = self.order.place(queue, tenant_id, lane)
-        values = (vstart, jumped, self.configuration.hold_of(tenant_id), seq)
+        vstart, jumped = self.order.place(queue, run.tenant_id, lane)
+        values = (vstart, jumped, self.configuration.hold_of(run.tenant_id), run.seq, run.tenant_id)
         done = self.db.execute(QUERIES["retry_run"], values).rowcount == 1
         self.inbox.made_ready += done
         return done
@@ -155,7 +156,7 @@ class SqliteLedger:
         (stored,) = self.inbox.insert([event])
         self.inbox.write()
         if from_step is not None:
-            values = {"to": stored.run_seqs[0], "from": original, "step": from_step}
+            values = {"to": stored.run_seqs[0], "from": original, "step": from_step, "tenant": event.tenant_id}
             self.db.execute(QUERIES["copy_steps"], values)
         return stored
 

@@ -15,6 +15,7 @@ from cgk_jobs.engine.records import (
     AttemptRecord,
     LogLine,
     PausedRecord,
+    RunKey,
     RunRecord,
     ScheduleRecord,
     StepRecord,
@@ -90,14 +91,14 @@ class SqliteReads:
     async def tally(self) -> list[TallyRecord]:
         return [TallyRecord(*row) for row in await self._rows("tally_runs")]
 
-    async def steps(self, seq: int) -> list[StepRecord]:
-        return [StepRecord(*row) for row in await self._rows("list_steps", (seq,))]
+    async def steps(self, run: RunKey) -> list[StepRecord]:
+        return [StepRecord(*row) for row in await self._rows("list_steps", (run.seq, run.tenant_id))]
 
-    async def attempts(self, seq: int) -> list[AttemptRecord]:
-        return [AttemptRecord(*row) for row in await self._rows("list_attempts", (seq,))]
+    async def attempts(self, run: RunKey) -> list[AttemptRecord]:
+        return [AttemptRecord(*row) for row in await self._rows("list_attempts", (run.seq, run.tenant_id))]
 
-    async def log(self, seq: int) -> list[tuple[int, LogLine]]:
-        rows = await self._rows("list_logs", (seq,))
+    async def log(self, run: RunKey) -> list[tuple[int, LogLine]]:
+        rows = await self._rows("list_logs", (run.seq, run.tenant_id))
         return [(attempt, LogLine(at, level, message)) for at, attempt, level, message in rows]
 
     async def tenants(self) -> list[TenantRecord]:

@@ -18,6 +18,7 @@ from cgk_jobs.engine.records import (
     Exchange,
     LogLine,
     NewEvent,
+    RunKey,
     ScheduleRecord,
     Settlement,
     Stored,
@@ -101,7 +102,7 @@ class SqliteStore:
         return self._commits.run(lambda ledger: ledger.record_step(claim, name, result))
 
     def steps(self, claim: Claim) -> Awaitable[dict[str, str | None]]:
-        return self._commits.run(lambda ledger: ledger.steps(claim.seq))
+        return self._commits.run(lambda ledger: ledger.steps(claim))
 
     def write_progress(self, claim: Claim, progress: str) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.write_progress(claim, progress))
@@ -111,11 +112,11 @@ class SqliteStore:
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def cancel(self, seqs: Sequence[int]) -> Awaitable[int]:
-        return self._commits.run(lambda ledger: ledger.cancel(seqs))
+    def cancel(self, runs: Sequence[RunKey]) -> Awaitable[int]:
+        return self._commits.run(lambda ledger: ledger.cancel(runs))
 
-    def retry(self, seq: int, tenant_id: str, queue: str, lane: int) -> Awaitable[bool]:
-        return self._commits.run(lambda ledger: ledger.retry(seq, tenant_id, queue, lane))
+    def retry(self, run: RunKey, queue: str, lane: int) -> Awaitable[bool]:
+        return self._commits.run(lambda ledger: ledger.retry(run, queue, lane))
 
     def replay(self, event: NewEvent, original: int, from_step: str | None) -> Awaitable[Stored]:
         return self._commits.run(lambda ledger: ledger.replay(event, original, from_step))

@@ -61,7 +61,7 @@ class ClaimingSuite(StoreCase):
         assert [run.due_at for run in runs] == [None, None, due, due, None]
         assert [run.worker for run in runs] == [None] * 5
         assert (runs[0].result, runs[0].error, runs[1].error, runs[2].attempt) == ('"done"', None, "ValueError: no", 2)
-        assert [len(await ledger.store.reads.attempts(run.seq)) for run in runs] == [0, 1, 1, 0, 0]
+        assert [len(await ledger.store.reads.attempts(run.key)) for run in runs] == [0, 1, 1, 0, 0]
         (again,) = await ledger.claim()
         assert (again.seq, again.token, again.attempt) == (claims[4].seq, 2, 1)
         ledger.clock.advance(60)
@@ -98,8 +98,8 @@ class ClaimingSuite(StoreCase):
         run = await ledger.run(new)
         assert (run.state, run.claim, run.progress, run.error, run.result) == ("running", new.token, None, None, None)
         assert await store.steps(new) == {}
-        assert await store.reads.log(new.seq) == []
-        assert await store.reads.attempts(new.seq) == []
+        assert await store.reads.log(new.key) == []
+        assert await store.reads.attempts(new.key) == []
         assert await ledger.settle(new, result="1")
 
     async def test_a_finished_run_takes_no_more_writes(self, ledger: Driver) -> None:
@@ -134,9 +134,9 @@ class ClaimingSuite(StoreCase):
         assert await ledger.settle(claim, "queued", log=(LogLine(3, "INFO", "three"),))
         (again,) = await ledger.claim()
         assert await store.steps(again) == {"zeta": "1", "alpha": None}
-        assert [step.name for step in await store.reads.steps(claim.seq)] == ["zeta", "alpha"]
+        assert [step.name for step in await store.reads.steps(claim.key)] == ["zeta", "alpha"]
         assert (await ledger.run(claim)).progress == '{"fraction":0.5}'
-        assert await store.reads.log(claim.seq) == [
+        assert await store.reads.log(claim.key) == [
             (1, LogLine(1, "INFO", "one")), (1, LogLine(2, "ERROR", "two")), (1, LogLine(3, "INFO", "three")),
         ]  # fmt: skip
 

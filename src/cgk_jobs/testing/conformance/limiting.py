@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from cgk_jobs.engine.records import Budgets, Claim, TenantRecord
+from cgk_jobs.engine.records import Budgets, Claim, RunKey, TenantRecord
 from cgk_jobs.tasks.policy import Limit, Rate
 from cgk_jobs.testing.conformance.case import Driver, StoreCase, subscription
 from cgk_jobs.wire.json import dumps
@@ -168,7 +168,7 @@ class LimitingSuite(StoreCase):
         (claim,) = await ledger.claim()
         await ledger.settle(claim, "waiting", due_at=ledger.clock.micros() + 10**9, kept_slots=claim.slots)
         assert await ledger.claim() == []
-        assert await ledger.store.cancel([claim.seq]) == 1
+        assert await ledger.store.cancel([claim.key]) == 1
         assert len(await ledger.claim()) == 1
 
     async def test_a_cancelled_parked_run_does_not_block_the_next(self, ledger: Driver) -> None:
@@ -176,7 +176,7 @@ class LimitingSuite(StoreCase):
         stored = [await ledger.send() for _ in range(3)]
         (claim,) = await ledger.claim()
         assert await ledger.claim() == []
-        await ledger.store.cancel([stored[1].run_seqs[0]])
+        await ledger.store.cancel([RunKey("acme", stored[1].run_seqs[0])])
         await ledger.settle(claim)
         assert [one.seq for one in await ledger.claim()] == [stored[2].run_seqs[0]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cgk_jobs.engine.records import TenantRecord
+from cgk_jobs.engine.records import RunKey, TenantRecord
 from cgk_jobs.testing.conformance.case import Driver, StoreCase, subscription
 
 __all__ = ["PausingSuite"]
@@ -37,7 +37,7 @@ class PausingSuite(StoreCase):
         await store.put_tenant(PAUSED)
         sent = await ledger.send()
         other = await ledger.send("globex")
-        assert await store.retry(failed.run_seqs[0], "acme", "default", 0)
+        assert await store.retry(RunKey("acme", failed.run_seqs[0]), "default", 0)
         assert await ledger.settle(running, "retrying", attempt=2, due_at=ledger.clock.micros() + 1)
         ledger.clock.advance(10)
         assert [claim.seq for claim in await ledger.claim()] == [other.run_seqs[0]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cgk_jobs.engine.records import LogLine, NewEvent, ScheduleRecord
+from cgk_jobs.engine.records import LogLine, NewEvent, RunKey, ScheduleRecord
 from cgk_jobs.testing.conformance.case import SECOND, Driver, StoreCase
 
 __all__ = ["SchedulingSuite"]
@@ -84,9 +84,9 @@ class SchedulingSuite(StoreCase):
         assert await ledger.store.prune(before, 3) == 0
         reads = ledger.store.reads
         for stored in old:
-            seq = stored.run_seqs[0]
-            assert await reads.run(None, seq, stored.nonce) is None
-            assert [await reads.steps(seq), await reads.attempts(seq), await reads.log(seq)] == [[], [], []]
+            key = RunKey("acme", stored.run_seqs[0])
+            assert await reads.run(None, key.seq, stored.nonce) is None
+            assert [await reads.steps(key), await reads.attempts(key), await reads.log(key)] == [[], [], []]
         assert [await ledger.state(one) for one in (waiting, young)] == ["scheduled", "completed"]
 
     async def test_prune_finds_what_finished_late(self, ledger: Driver) -> None:

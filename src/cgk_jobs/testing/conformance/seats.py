@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cgk_jobs.engine.records import LogLine, NewEvent
+from cgk_jobs.engine.records import LogLine, NewEvent, RunKey
 from cgk_jobs.testing.clock import TestClock
 from cgk_jobs.testing.conformance.case import Driver, StoreCase, subscription
 
@@ -49,7 +49,7 @@ class SeatsSuite(StoreCase):
         assert (new.seq, new.attempt) == (old.seq, 2)
         assert new.token > old.token
         assert await ledger.store.steps(new) == {"paid": "1"}
-        (attempt,) = await ledger.store.reads.attempts(old.seq)
+        (attempt,) = await ledger.store.reads.attempts(old.key)
         assert (attempt.attempt, attempt.outcome) == (1, "crashed")
         assert await ledger.settle(mine)
         assert [worker.id for worker in await ledger.store.reads.workers()] == [ledger.seat.id]
@@ -72,7 +72,7 @@ class SeatsSuite(StoreCase):
         assert not await ledger.settle(old)
         (new,) = await ledger.claim()
         assert (new.seq, new.attempt) == (old.seq, 1)
-        assert await ledger.store.reads.attempts(old.seq) == []
+        assert await ledger.store.reads.attempts(old.key) == []
 
     async def test_seats_are_never_given_twice(self, ledger: Driver) -> None:
         first = await ledger.store.take_seat(("default",), 5, 15.0)
@@ -89,7 +89,7 @@ class SeatsSuite(StoreCase):
         (claim,) = await ledger.claim()
         await ledger.settle(claim)
         late = await ledger.send(delay=60)
-        await ledger.store.cancel([late.run_seqs[0]])
+        await ledger.store.cancel([RunKey("acme", late.run_seqs[0])])
         assert heard.ended == [claim.seq, late.run_seqs[0]]
         stop()
         await ledger.send()

@@ -159,7 +159,7 @@ class StoreHistories(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject, who: int) -> None:
         """Somebody cancels a run."""
         seq = data.draw(st.sampled_from(sorted(self.states)))
-        self.do(_called(self.workers[who].store.cancel, [seq]))
+        self.do(_called(self.workers[who].store.cancel, [self._records()[seq].key]))
 
     @precondition(lambda self: self.states)
     @rule(data=st.data(), who=st.integers(0, 1))
@@ -167,7 +167,7 @@ class StoreHistories(RuleBasedStateMachine):
         """Somebody retries a run by hand."""
         seq = data.draw(st.sampled_from(sorted(self.states)))
         record = self._records()[seq]
-        done = self.do(_called(self.workers[who].store.retry, seq, record.tenant_id, "default", record.lane))
+        done = self.do(_called(self.workers[who].store.retry, record.key, "default", record.lane))
         assert done == (record.state in ("failed", "cancelled", "expired"))
 
     @rule(tenant=st.sampled_from(TENANTS), who=st.integers(0, 1))

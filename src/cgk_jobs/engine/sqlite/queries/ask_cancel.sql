@@ -1,1 +1,1 @@
-UPDATE runs SET cancel_asked = 1 WHERE seq = ? AND state = 'running'
+UPDATE runs SET cancel_asked = 1 WHERE seq = ? AND tenant_id = ? AND state = 'running'

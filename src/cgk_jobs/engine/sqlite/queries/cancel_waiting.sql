@@ -1,2 +1,2 @@
 UPDATE runs SET state = 'cancelled', finished_at = ?, due_at = NULL, held_by = NULL
-WHERE seq = ? AND state IN ('scheduled', 'queued', 'retrying', 'waiting') RETURNING slots
+WHERE seq = ? AND tenant_id = ? AND state IN ('scheduled', 'queued', 'retrying', 'waiting') RETURNING slots

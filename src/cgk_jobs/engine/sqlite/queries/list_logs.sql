@@ -1,1 +1,1 @@
-SELECT at, attempt, level, message FROM run_logs WHERE run_seq = ? ORDER BY line
+SELECT at, attempt, level, message FROM run_logs WHERE run_seq = ? AND tenant_id = ? ORDER BY line
