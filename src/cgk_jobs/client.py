@@ -97,6 +97,8 @@ class Client:
             if len(events) != 1 or not isinstance(events[0], Mapping):
                 raise InvalidEvent(f'send({event!r}, payload): give the payload as one dict with "tenant_id"')
             event, events = self.event_of(event, cast("Payload", events[0])), ()
+        if chosen.delay is not None:
+            await self._store.agree_on_time()
         if not events:
             new = self._new(event, chosen)
             (stored,) = await self._store.insert([new])
@@ -116,6 +118,7 @@ class Client:
         """As ``Jobs.send_many``."""
         answers: list[Sent | None] = []
         news: list[NewEvent] = []
+        await self._store.agree_on_time()
         for item in items:
             try:
                 if isinstance(item, Send):
@@ -156,6 +159,8 @@ class Client:
     async def send_task(self, task: Task[Any], payload: BaseModel, options: dict[str, Any]) -> Sent:
         """Run one task alone with ``payload``."""
         chosen = PLAIN if not options else _options(options)
+        if chosen.delay is not None:
+            await self._store.agree_on_time()
         expected = task.on or task.payload
         if expected is None:
             raise InvalidTask(f"task {task.id} runs on a schedule: use jobs.schedules.trigger({task.id!r})")

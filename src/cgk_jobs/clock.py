@@ -37,12 +37,21 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock, or, once it follows another one, that: a ledger on another machine says what time it is."""
 
     manual = False
 
+    def __init__(self) -> None:
+        self._ahead: int | None = None
+
     def micros(self) -> int:
-        return time.time_ns() // 1000
+        if self._ahead is None:
+            return time.time_ns() // 1000
+        return time.monotonic_ns() // 1000 + self._ahead
+
+    def follow(self, micros: int) -> None:
+        """From now on go on from this moment, whatever becomes of the machine's own clock."""
+        self._ahead = micros - time.monotonic_ns() // 1000
 
 
 class ManualClock:

@@ -14,22 +14,41 @@ from dotenv import dotenv_values
 
 from cgk_jobs.errors import NotConfigured, Unsupported
 
-__all__ = ["PROVIDERS", "Settings", "load_settings", "project_folder"]
+__all__ = ["BUILT", "PROVIDERS", "PostgresLogins", "Settings", "admin_address", "load_settings", "project_folder"]
 
 PROVIDERS = ("embedded", "postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
-BUILT = ("embedded",)
+BUILT = ("embedded", "postgres")
 """The providers this version has."""
 
 
 @dataclass(frozen=True, slots=True)
+class PostgresLogins:
+    """The addresses of a PostgreSQL ledger, each with its login (docs/tenant-wall.md).
+
+    ``worker`` is the engine's, ``admin`` that of ``cgk jobs schema apply``, ``tenant`` that of handlers and transactional
+    sends. They hold passwords, which their ``repr`` leaves out.
+    """
+
+    worker: str = field(repr=False)
+    admin: str | None = field(default=None, repr=False)
+    tenant: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What was decided, and from where: ``sources`` maps each setting to the place its value came from."""
+    """What was decided, and from where: ``sources`` maps each setting to the place its value came from.
+
+    The ledger is either a SQLite file, ``database``, or in PostgreSQL, ``postgres``; the other one is ``None``.
+    ``ledger`` names it in messages, without passwords.
+    """
 
     provider: str
-    database: Path
+    database: Path | None
     full_sync: bool
     app: str | None
     folder: Path
+    ledger: str
+    postgres: PostgresLogins | None = None
     sources: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -60,27 +79,53 @@ def load_settings(
         if database is not None:
             raise NotConfigured("Jobs(provider) is a database address and database= is given too: give one of them")
         provider, database = None, provider
-    name = look.find("provider", provider, "JOBS_PROVIDER", "provider") or "embedded"
+    given = None if database is None else str(database)
+    address = look.find("database", given, "JOBS_DATABASE_URL", "database_url")
+    name = look.find("provider", provider, "JOBS_PROVIDER", "provider")
+    if name is None:
+        if address is not None and _is_postgres(address):
+            name, look.sources["provider"] = "postgres", f"the database address ({look.sources['database']})"
+        else:
+            name = "embedded"
     if name not in PROVIDERS:
         raise NotConfigured(
             f"{look.sources['provider']}: unknown provider {name!r}; choose one of {', '.join(PROVIDERS)}"
         )
     if name not in BUILT:
-        raise Unsupported(f"provider {name!r}", "this version", "Use embedded: unset JOBS_PROVIDER.")
-    address = look.find("database", None if database is None else str(database), "JOBS_DATABASE_URL", "database_url")
-    synchronous = look.find("synchronous", None, "JOBS_SYNCHRONOUS", "synchronous") or "normal"
-    if synchronous not in ("normal", "full"):
+        raise Unsupported(
+            f"provider {name!r}", "this version", "Use embedded, or postgres: set JOBS_PROVIDER, or leave it unset."
+        )
+    synchronous = look.find("synchronous", None, "JOBS_SYNCHRONOUS", "synchronous")
+    if synchronous not in (None, "normal", "full"):
         raise NotConfigured(f"{look.sources['synchronous']}: synchronous {synchronous!r}: choose normal or full")
-    file = "jobs.db" if app == "default" else f"{app}.db"
-    path = folder / ".cgk" / file if address is None else _sqlite_path(address, look.sources["database"], folder)
+    path = postgres = None
+    if name == "postgres":
+        if synchronous is not None:
+            raise NotConfigured(
+                f"{look.sources['synchronous']}: synchronous is for SQLite; with PostgreSQL set synchronous_commit of the "
+                "worker's login"
+            )
+        postgres, ledger = _postgres(look, address)
+    else:
+        file = "jobs.db" if app == "default" else f"{app}.db"
+        path = folder / ".cgk" / file if address is None else _sqlite_path(address, look.sources, folder)
+        ledger = str(path)
     return Settings(
         provider=name,
         database=path,
         full_sync=synchronous == "full",
         app=look.find("app", None, "JOBS_APP", "app"),
         folder=folder,
+        ledger=ledger,
+        postgres=postgres,
         sources=look.sources,
     )
+
+
+def admin_address(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> str | None:
+    """The administrator's address of a PostgreSQL ledger, which is there before the others are."""
+    look = _Lookup(os.environ if environment is None else environment, folder or project_folder())
+    return look.find("admin_database", None, "JOBS_ADMIN_DATABASE_URL", "admin_database_url")
 
 
 class _Lookup:
@@ -101,7 +146,7 @@ class _Lookup:
         if self._file.get(variable):
             self.sources[setting] = f"{variable} in {self._folder / '.env'}"
             return self._file[variable]
-        value = self._table.get(key)
+        value = self._table.get(key) if key else None
         if value is not None:
             self.sources[setting] = f"[tool.cgk-jobs] {key} in {self._folder / 'pyproject.toml'}"
             if not isinstance(value, str):
@@ -121,16 +166,50 @@ def _table(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", tool.get("cgk-jobs", {}))
 
 
-def _sqlite_path(address: str, source: str, folder: Path) -> Path:
+def _is_postgres(address: str) -> bool:
+    return address.partition("://")[0].partition("+")[0] in ("postgres", "postgresql") and "://" in address
+
+
+def _postgres(look: _Lookup, address: str | None) -> tuple[PostgresLogins, str]:
+    """The logins, and how the ledger is named. Without an address of its own, the ledger is in the application's database."""
+    from cgk_jobs.engine.postgres.address import parse_address
+
+    if address is None:
+        address = look.find("database", None, "DATABASE_URL", "")
+    if address is None:
+        raise NotConfigured(
+            f"{look.sources['provider']}: the provider postgres needs JOBS_DATABASE_URL=postgresql://user:password@host/database"
+        )
+    found = [
+        address,
+        look.find("admin_database", None, "JOBS_ADMIN_DATABASE_URL", "admin_database_url"),
+        look.find("tenant_database", None, "JOBS_TENANT_DATABASE_URL", "tenant_database_url"),
+    ]
+    for setting, value in zip(("database", "admin_database", "tenant_database"), found, strict=True):
+        if value is None:
+            continue
+        try:
+            parse_address(value)
+        except NotConfigured as error:
+            raise NotConfigured(f"{look.sources[setting]}: {error}") from error
+    return PostgresLogins(address, found[1], found[2]), parse_address(address).shown
+
+
+def _sqlite_path(address: str, sources: Mapping[str, str], folder: Path) -> Path:
     """The file of ``sqlite:///relative``, ``sqlite:////absolute`` or a plain path."""
     if "://" not in address:
         return folder / address
+    source = sources["database"]
+    if _is_postgres(address):
+        raise NotConfigured(
+            f"{source} is a PostgreSQL address, and {sources['provider']} says embedded, whose ledger is a SQLite file: "
+            "choose the provider postgres, or give sqlite:///path/to/jobs.db"
+        )
     parts = urlsplit(address)
-    scheme = parts.scheme.partition("+")[0]
-    if scheme in ("postgres", "postgresql"):
-        raise Unsupported(f"a PostgreSQL ledger ({source})", "this version", "Use sqlite:///path/to/jobs.db.")
-    if scheme != "sqlite":
-        raise NotConfigured(f"{source}: {parts.scheme}:// is no ledger; use sqlite:///path/to/jobs.db")
+    if parts.scheme.partition("+")[0] != "sqlite":
+        raise NotConfigured(
+            f"{source}: {parts.scheme}:// is no ledger; use sqlite:///path/to/jobs.db or postgresql://host/database"
+        )
     if parts.netloc or not parts.path.strip("/") or parts.query:
         raise NotConfigured(f"{source}: write sqlite:///path (relative) or sqlite:////path (absolute), nothing more")
     path = unquote(parts.path.removeprefix("/"))

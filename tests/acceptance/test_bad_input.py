@@ -249,7 +249,7 @@ async def test_a_second_start(jobs: Jobs) -> None:
         ("sqlite://host/db", "write sqlite:///path"),
         ("sqlite:///", "write sqlite:///path"),
         ("sqlite:///:memory:", "would lose every run; give a file"),
-        ("postgresql://host/db", "PostgreSQL ledger"),
+        ("postgresql://host/db#1", "write it as %23"),
         ("kafka", "choose one of embedded"),
     ],
 )

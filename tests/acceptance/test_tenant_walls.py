@@ -105,6 +105,7 @@ async def test_the_ledger_itself_refuses_a_row_without_a_proper_tenant(jobs: Job
             await jobs.provider.store.insert([NewEvent(tenant, name, 1, "{}")])
     assert await stored(jobs) == 0
     assert jobs.settings is not None
+    assert jobs.settings.database is not None
     with closing(sqlite3.connect(jobs.settings.database)) as ledger:
         ledger.execute("PRAGMA ignore_check_constraints = OFF")
         for table, columns, values in (
@@ -123,6 +124,7 @@ async def test_the_ledger_itself_refuses_a_row_without_a_proper_tenant(jobs: Job
 async def test_the_runtime_hands_no_event_of_one_tenant_to_a_run_of_another(jobs: Jobs) -> None:
     sent = await jobs.send(Placed(tenant_id="acme"))
     assert jobs.settings is not None
+    assert jobs.settings.database is not None
     with closing(sqlite3.connect(jobs.settings.database)) as ledger:
         ledger.execute("""UPDATE runs SET payload = '{"tenant_id":"other","order_id":"1"}'""")
         ledger.commit()

@@ -218,7 +218,7 @@ async def test_what_tenants_get_later_says_so_until_then(jobs: Jobs, name: str) 
         await getattr(jobs.tenants, name)("acme")
 
 
-@pytest.mark.parametrize("provider", ["postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron"])
+@pytest.mark.parametrize("provider", ["bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron"])
 def test_providers_that_come_later_are_refused_by_name(provider: str) -> None:
     with pytest.raises(Unsupported, match="Use embedded"):
         Jobs(provider)

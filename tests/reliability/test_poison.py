@@ -31,8 +31,9 @@ async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
 
 def tamper(jobs: Jobs, change: str, sent: Sent) -> None:
     """Change the row of a run, as a bug, a hand or a bad disk would."""
-    ledger = jobs.settings.database if jobs.settings else Path()
-    with closing(sqlite3.connect(ledger)) as connection:
+    assert jobs.settings is not None
+    assert jobs.settings.database is not None
+    with closing(sqlite3.connect(jobs.settings.database)) as connection:
         seqs = sent._run_seqs
         assert connection.execute(f"UPDATE runs SET {change} WHERE seq = ?", seqs).rowcount == 1
         connection.commit()

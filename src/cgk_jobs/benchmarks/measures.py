@@ -1,4 +1,4 @@
-"""The measures, each run in a process of its own: ``python -m cgk_jobs.benchmarks.measures NAME FOLDER COUNT``.
+"""The measures, each run in a process of its own: ``python -m cgk_jobs.benchmarks.measures NAME LEDGER COUNT``.
 
 Everything is on that a real application has: validated events, 50 tenants in fair order, fences, history, the journal and
 log of runs. Handlers do nothing. A measure prints one JSON object.
@@ -15,11 +15,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cgk_jobs import Context, Event, Jobs
+from cgk_jobs.benchmarks.ledgers import BARE_TABLE
 
 __all__ = ["MEASURES", "Ping"]
 
 TENANTS = 50
 SENDERS = 64
+_AT_ONCE = 500
+"""Attempts at the same time where handlers do nothing: the fewer the exchanges with the ledger, the better."""
 
 
 class Ping(Event, name="benchmark.ping"):
@@ -32,8 +35,8 @@ class Ping(Event, name="benchmark.ping"):
 class Bench:
     """An application with one task that counts, and notes how late it started."""
 
-    def __init__(self, folder: Path) -> None:
-        self.jobs = Jobs(database=folder / "jobs.db")
+    def __init__(self, ledger: str) -> None:
+        self.jobs = Jobs(ledger)
         self.count = 0
         self.target = -1
         self.reached = asyncio.Event()
@@ -62,9 +65,9 @@ def pings(count: int) -> list[Ping]:
     return [Ping(tenant_id=f"tenant-{number % TENANTS}", number=number) for number in range(count)]
 
 
-async def batch_sends(folder: Path, count: int) -> dict[str, float]:
+async def batch_sends(ledger: str, count: int) -> dict[str, float]:
     """Events stored a second, 1,000 in each ``send_many``; building them included."""
-    bench = Bench(folder)
+    bench = Bench(ledger)
     await bench.jobs.declare()
     begun = time.perf_counter()
     for first in range(0, count, 1_000):
@@ -74,19 +77,39 @@ async def batch_sends(folder: Path, count: int) -> dict[str, float]:
     return {"per_second": count / (time.perf_counter() - begun)}
 
 
-async def sequential_sends(folder: Path, count: int) -> dict[str, float]:
-    """Sends a second, each awaited before the next."""
-    bench = Bench(folder)
+async def sequential_sends(ledger: str, count: int) -> dict[str, float]:
+    """Sends a second, each awaited before the next; on PostgreSQL also their share of what plain inserts reach in turns."""
+    bench = Bench(ledger)
     await bench.jobs.declare()
-    begun = time.perf_counter()
-    for number in range(count):
+    if ledger.startswith("sqlite"):
+        begun = time.perf_counter()
+        await _send_in_turn(bench, 0, count)
+        return {"per_second": count / (time.perf_counter() - begun)}
+    import asyncpg
+
+    connection = await asyncpg.connect(ledger)
+    plain = f"INSERT INTO public.{BARE_TABLE} (tenant_id, payload) VALUES ($1, $2) RETURNING id"  # noqa: S608 - a constant
+    sending = inserting = 0.0
+    for first in range(0, count, 10):
+        begun = time.perf_counter()
+        await _send_in_turn(bench, first, 10)
+        between = time.perf_counter()
+        for number in range(first, first + 10):
+            await connection.fetchval(plain, f"tenant-{number % TENANTS}", f'{{"number":{number}}}')
+        sending += between - begun
+        inserting += time.perf_counter() - between
+    await connection.close()
+    return {"per_second": count / sending, "share_of_insert": inserting / sending}
+
+
+async def _send_in_turn(bench: Bench, first: int, count: int) -> None:
+    for number in range(first, first + count):
         await bench.jobs.send(Ping(tenant_id=f"tenant-{number % TENANTS}", number=number))
-    return {"per_second": count / (time.perf_counter() - begun)}
 
 
-async def concurrent_sends(folder: Path, count: int) -> dict[str, float]:
+async def concurrent_sends(ledger: str, count: int) -> dict[str, float]:
     """Sends a second by 64 senders, each awaiting its own."""
-    bench = Bench(folder)
+    bench = Bench(ledger)
     await bench.jobs.declare()
 
     async def sender(number: int) -> None:
@@ -98,39 +121,39 @@ async def concurrent_sends(folder: Path, count: int) -> dict[str, float]:
     return {"per_second": count // SENDERS * SENDERS / (time.perf_counter() - begun)}
 
 
-async def runs_finished(folder: Path, count: int) -> dict[str, float]:
+async def runs_finished(ledger: str, count: int) -> dict[str, float]:
     """Runs claimed, executed and settled a second by one worker process, and the most memory it had."""
-    await _in_another_process("fill", folder, count)
-    bench = Bench(folder)
+    await _in_another_process("fill", ledger, count)
+    bench = Bench(ledger)
     begun = time.perf_counter()
-    await bench.jobs.start()
+    await bench.jobs.start(concurrency=_AT_ONCE)
     await bench.finish(count)
     seconds = time.perf_counter() - begun
     await bench.jobs.stop()
     return {"per_second": count / seconds, "peak_mb": peak_mb()}
 
 
-async def _in_another_process(function: str, folder: Path, count: int) -> None:
+async def _in_another_process(function: str, ledger: str, count: int) -> None:
     code = (
-        f"import asyncio,sys; from pathlib import Path; from cgk_jobs.benchmarks.measures import {function}; "
-        f"asyncio.run({function}(Path(sys.argv[1]), int(sys.argv[2])))"
+        f"import asyncio,sys; from cgk_jobs.benchmarks.measures import {function}; "
+        f"asyncio.run({function}(sys.argv[1], int(sys.argv[2])))"
     )
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(folder), str(count))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, ledger, str(count))
     if await process.wait():
         raise RuntimeError(f"the process that was to {function} ended with {process.returncode}")
 
 
-async def fill(folder: Path, count: int) -> None:
+async def fill(ledger: str, count: int) -> None:
     """Store ``count`` events."""
-    bench = Bench(folder)
+    bench = Bench(ledger)
     for first in range(0, count, 1_000):
         await bench.jobs.send_many(pings(min(1_000, count - first)))
     bench.jobs.close()
 
 
-async def start_same_process(folder: Path, count: int) -> dict[str, float]:
+async def start_same_process(ledger: str, count: int) -> dict[str, float]:
     """Milliseconds from the call of ``send`` to the handler's first line, sender and worker on one loop."""
-    bench = Bench(folder)
+    bench = Bench(ledger)
     await bench.jobs.start()
     await _send_slowly(bench, count)
     await bench.finish(count)
@@ -138,20 +161,20 @@ async def start_same_process(folder: Path, count: int) -> dict[str, float]:
     return percentiles(bench.waits)
 
 
-async def start_other_process(folder: Path, count: int) -> dict[str, float]:
+async def start_other_process(ledger: str, count: int) -> dict[str, float]:
     """Milliseconds from the call of ``send`` to the handler's first line in another process."""
-    bench = Bench(folder)
+    bench = Bench(ledger)
     await bench.jobs.start()
-    sending = asyncio.create_task(_in_another_process("send_slowly", folder, count))
+    sending = asyncio.create_task(_in_another_process("send_slowly", ledger, count))
     await bench.finish(count)
     await sending
     await bench.jobs.stop()
     return percentiles(bench.waits)
 
 
-async def send_slowly(folder: Path, count: int) -> None:
+async def send_slowly(ledger: str, count: int) -> None:
     """Send ``count`` events with pauses, from a process without workers."""
-    bench = Bench(folder)
+    bench = Bench(ledger)
     await _send_slowly(bench, count)
     bench.jobs.close()
 
@@ -180,7 +203,7 @@ def peak_mb() -> float:
     return int(kilobytes) / 1024
 
 
-Measure = Callable[[Path, int], Awaitable[dict[str, float]]]
+Measure = Callable[[str, int], Awaitable[dict[str, float]]]
 MEASURES: dict[str, tuple[Measure, int]] = {
     "runs finished": (runs_finished, 60_000),
     "sequential sends": (sequential_sends, 15_000),
@@ -195,13 +218,13 @@ MEASURES: dict[str, tuple[Measure, int]] = {
 def main() -> None:
     """Run one measure and print its figures."""
     logging.disable()
-    name, folder, count = sys.argv[1:4]
-    result = asyncio.run(_run(name, Path(folder), int(count)))
+    name, ledger, count = sys.argv[1:4]
+    result = asyncio.run(_run(name, ledger, int(count)))
     sys.stdout.write(json.dumps(result) + "\n")
 
 
-async def _run(name: str, folder: Path, count: int) -> dict[str, float]:
-    return await MEASURES[name][0](folder, count)
+async def _run(name: str, ledger: str, count: int) -> dict[str, float]:
+    return await MEASURES[name][0](ledger, count)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ _COLUMNS = (
 )
 _UNITS = {
     "per_second": "a second",
+    "share_of_insert": "of a plain insert",
     "peak_mb": "MB at most",
     "p50_ms": "ms, half of them",
     "p95_ms": "ms, 95 of 100",
@@ -33,8 +34,14 @@ _UNITS = {
 @click.option(
     "--measure", "names", multiple=True, metavar="NAME", help="Only this measure; may be given several times."
 )
+@click.option(
+    "--database-url",
+    "server",
+    metavar="URL",
+    help="Measure on this PostgreSQL server; the login makes a database for each measure, and drops it.",
+)
 @json_option
-def bench(*, repeat: int, names: tuple[str, ...], as_json: bool) -> None:
+def bench(*, repeat: int, names: tuple[str, ...], server: str | None, as_json: bool) -> None:
     """Measure sends, runs and start times on this machine, everything on, in ledgers of its own."""
     from cgk_jobs.benchmarks.measures import MEASURES
     from cgk_jobs.benchmarks.report import machine, measure_all
@@ -48,7 +55,7 @@ def bench(*, repeat: int, names: tuple[str, ...], as_json: bool) -> None:
             bar.at(done, name)
             done += 1
 
-        figures = measure_all(repeat, list(names), told)
+        figures = measure_all(repeat, list(names), told, server)
         bar.at(total)
     if as_json:
         show_json(
@@ -73,7 +80,7 @@ def bench(*, repeat: int, names: tuple[str, ...], as_json: bool) -> None:
     rows = [
         (
             figure.measure, _number(figure.median), _number(figure.lowest), _number(figure.highest), _UNITS[figure.unit],
-            None if figure.floor is None else f"{figure.floor:,.0f}" + ("" if figure.reached else " (short)"),
+            None if figure.floor is None else _number(figure.floor) + ("" if figure.reached else " (short)"),
         )
         for figure in figures
     ]  # fmt: skip

@@ -17,14 +17,10 @@ __all__ = ["providers"]
 @json_option
 def providers(*, as_json: bool) -> None:
     """Show what each provider does natively, and what this package does instead."""
-    from cgk_jobs.providers.registry import create_provider
-    from cgk_jobs.settings import BUILT, PROVIDERS, load_settings
+    from cgk_jobs.providers.registry import CAPABILITIES
+    from cgk_jobs.settings import PROVIDERS
 
-    found: dict[str, dict[str, bool]] = {}
-    for name in BUILT:
-        provider = create_provider(load_settings(provider=name, environment={}))
-        found[name] = asdict(provider.capabilities)
-        provider.close()
+    found = {name: asdict(capabilities) for name, capabilities in CAPABILITIES.items()}
     if as_json:
         show_json(
             {"providers": {name: {"available": name in found, "capabilities": found.get(name)} for name in PROVIDERS}}

@@ -33,12 +33,13 @@ __all__ = ["setup"]
 
 @dataclass
 class Plan:
-    """What setting up means here. ``pyproject``: its new text, or ``None`` if it stays as it is."""
+    """What setting up means here. ``pyproject``: its new text, or ``None`` if it stays as it is. ``chosen``: the settings
+    whose ledger is used, the application's own or those of the project."""
 
     settings: Settings
     app: str | None
     app_source: str
-    ledger: Path
+    chosen: Settings
     values: dict[str, str] = field(default_factory=dict[str, str])
     before: str = ""
     pyproject: str | None = None
@@ -48,9 +49,16 @@ class Plan:
         """Where pyproject.toml is, or will be."""
         return self.settings.folder / "pyproject.toml"
 
+    @property
+    def ledger(self) -> Path | str:
+        """The ledger to try: a file, or the address of one in PostgreSQL, which ``cgk jobs schema apply`` makes."""
+        if self.chosen.postgres is not None:
+            return self.chosen.postgres.worker
+        return self.chosen.database or ""
+
 
 @click.command("setup:jobs")
-@click.option("--provider", metavar="PROVIDER", help="Who wakes runs; this version has embedded.")
+@click.option("--provider", metavar="PROVIDER", help="Who wakes runs; this version has embedded and postgres.")
 @click.option("--yes", is_flag=True, help="Ask nothing: do what would be proposed.")
 @click.option("--verify-only", is_flag=True, help="Change no settings and make no ledger; only see that a job runs.")
 @click.option("--skip-env", is_flag=True, help="Leave pyproject.toml as it is.")
@@ -112,13 +120,13 @@ def _plan(provider: str | None, *, ask: bool, configure: bool) -> Plan:
     if app is None:
         app = _find_application(settings.folder, ask)
         source = "found in the sources" if app is not None else "none found"
-    plan = Plan(settings, app, source, settings.database)
+    plan = Plan(settings, app, source, settings)
     if app is not None:
         # Loaded here to see that it can be, and because it may name a ledger of its own.
         jobs = load_application(app)
         jobs.close()
         if jobs.settings is not None:
-            plan.ledger = jobs.settings.database
+            plan.chosen = jobs.settings
     if configure:
         if app is not None and settings.app is None:
             plan.values["app"] = app
@@ -151,10 +159,10 @@ def _find_application(folder: Path, ask: bool) -> str | None:
 
 def _show_settings(plan: Plan) -> None:
     sources = plan.settings.sources
-    ledger_source = sources["database"] if plan.ledger == plan.settings.database else f"the code of {plan.app}"
+    ledger_source = sources["database"] if plan.chosen.ledger == plan.settings.ledger else f"the code of {plan.app}"
     rows = [
         ("provider", plan.settings.provider, sources["provider"]),
-        ("ledger", str(plan.ledger), ledger_source),
+        ("ledger", plan.chosen.ledger, ledger_source),
         ("application", plan.app, plan.app_source),
     ]
     show_table((Column("SETTING"), Column("VALUE"), Column("FROM", shrinks=True)), rows)
@@ -182,7 +190,13 @@ def _write_settings(plan: Plan, undo: ExitStack, changed: list[str], yes: bool) 
 def _make_and_verify(plan: Plan, undo: ExitStack, changed: list[str]) -> Verified:
     from cgk_jobs.cli.verification import verify
 
-    path = plan.ledger
+    path = plan.chosen.database
+    if path is not None:
+        _make_room(path, undo, changed)
+    return asyncio.run(verify(plan.ledger))
+
+
+def _make_room(path: Path, undo: ExitStack, changed: list[str]) -> None:
     if not path.exists():
         changed.append(str(path))
         if not path.parent.exists():
@@ -197,14 +211,13 @@ def _make_and_verify(plan: Plan, undo: ExitStack, changed: list[str]) -> Verifie
         # The ledger is data: it must not get into anybody's repository.
         undo.callback(ignore.unlink, missing_ok=True)
         ignore.write_text("*\n", encoding="utf-8")
-    return asyncio.run(verify(path))
 
 
 def _verify_only(plan: Plan) -> Verified:
     from cgk_jobs.cli.verification import verify
 
-    if not plan.ledger.exists():
-        raise NotConfigured(f"there is no ledger at {plan.ledger} yet: run cgk setup:jobs without --verify-only")
+    if plan.chosen.database is not None and not plan.chosen.database.exists():
+        raise NotConfigured(f"there is no ledger at {plan.chosen.ledger} yet: run cgk setup:jobs without --verify-only")
     return asyncio.run(verify(plan.ledger))
 
 
@@ -230,8 +243,9 @@ def _show_plan(plan: Plan, changed: list[str]) -> None:
     if plan.pyproject is not None:
         _show_difference(plan)
         changed.append(str(plan.file))
-    if not plan.ledger.exists():
-        changed.append(str(plan.ledger))
+    path = plan.chosen.database
+    if path is not None and not path.exists():
+        changed.append(str(path))
 
 
 def _finish(plan: Plan, changed: list[str], verified: Verified | None, as_json: bool, dry_run: bool) -> None:
@@ -240,7 +254,7 @@ def _finish(plan: Plan, changed: list[str], verified: Verified | None, as_json: 
         show_json(
             {
                 "provider": plan.settings.provider,
-                "ledger": str(plan.ledger),
+                "ledger": plan.chosen.ledger,
                 "app": plan.app,
                 "sources": plan.settings.sources | {"app": plan.app_source},
                 "dry_run": dry_run,

@@ -27,12 +27,12 @@ class Verified:
     seconds: float
 
 
-async def verify(database: Path) -> Verified:
-    """Run one job end to end in the ledger at ``database``. Raises ``Failure`` if it doesn't, and what opening the ledger does.
+async def verify(ledger: Path | str) -> Verified:
+    """Run one job end to end in a ledger: SQLite's file, or PostgreSQL's address. Raises ``Failure`` if it doesn't, and what opening the ledger does.
 
     It belongs to the installation (the tenant ``platform``), so that no tenant is seen that doesn't exist.
     """
-    jobs = Jobs(provider="embedded", database=database)
+    jobs = Jobs(ledger) if isinstance(ledger, str) else Jobs(provider="embedded", database=ledger)
 
     # No scheduler runs here, so its date does not matter: it is only ever triggered.
     @jobs.cron("0 0 29 2 *", id=CHECK, queue=CHECK, tenants="platform", timeout=PATIENCE)

@@ -30,7 +30,7 @@ def work(*, app: str | None, concurrency: int, queues: str | None, lease: float)
             raise click.BadParameter(
                 f"no task uses queue {name!r}; there are: {', '.join(known) or 'none'}", param_hint="--queues"
             )
-        ledger = "" if jobs.settings is None else f", ledger {jobs.settings.database}"
+        ledger = "" if jobs.settings is None else f", ledger {jobs.settings.ledger}"
         say(f"Working: {len(jobs.tasks)} tasks, queues {', '.join(chosen or known)}{ledger}. Ctrl-C drains.")
         jobs.run(concurrency=concurrency, queues=chosen, lease=lease)
         say("Stopped in order.")

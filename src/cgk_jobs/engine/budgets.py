@@ -9,7 +9,7 @@ from cgk_jobs.tasks.policy import Limit, Rate
 from cgk_jobs.tenancy.ids import PLATFORM
 from cgk_jobs.wire.json import loads
 
-__all__ = ["Draw", "draws_of", "tenant_keys"]
+__all__ = ["Draw", "draws_of", "owner_of", "tenant_keys"]
 
 
 class Draw(NamedTuple):
@@ -46,6 +46,11 @@ def draws_of(claim: Claim, budgets: Budgets | None, tenant: TenantRecord | None)
 def tenant_keys(tenant_id: str) -> tuple[str, str]:
     """The keys of a tenant's own limit and rate, over all its tasks."""
     return f"slots:tenant:{tenant_id}", f"starts:tenant:{tenant_id}"
+
+
+def owner_of(key: str, tenant_id: str) -> str:
+    """Whose budget a key names that a run of ``tenant_id`` draws on: the tenant's, or, for one over all, the platform's."""
+    return tenant_id if key.count(":") > 1 else PLATFORM
 
 
 def _owner(policy: Limit | Rate, claim: Claim) -> str:

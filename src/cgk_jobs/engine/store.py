@@ -66,6 +66,10 @@ class Store(Protocol):
 
     # sending
 
+    def agree_on_time(self) -> Awaitable[None]:
+        """Let this process's clock follow the ledger's, where that is another machine's: it alone decides what is due."""
+        ...
+
     def insert(self, events: Sequence[NewEvent]) -> Awaitable[list[Stored]]:
         """Store events, each with a run for every task that listens, all or none."""
         ...

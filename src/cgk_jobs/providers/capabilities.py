@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["Capabilities"]
+__all__ = ["EMBEDDED", "POSTGRES", "Capabilities"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +22,18 @@ class Capabilities:
     scale_to_zero: bool
     transactional_send: bool
     many_hosts: bool
+
+
+EMBEDDED = Capabilities(
+    delay=True,
+    priority=True,
+    tenant_concurrency=True,
+    cron_clock=True,
+    scale_to_zero=False,
+    transactional_send=False,
+    many_hosts=False,
+)
+"""A loop that claims from a SQLite file."""
+
+POSTGRES = replace(EMBEDDED, transactional_send=True, many_hosts=True)
+"""A loop that claims from PostgreSQL."""

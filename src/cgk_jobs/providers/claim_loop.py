@@ -7,7 +7,7 @@ from cgk_jobs.engine.scheduler import Scheduler
 from cgk_jobs.engine.store import Store
 from cgk_jobs.engine.upkeep import Upkeep
 from cgk_jobs.engine.worker import Worker
-from cgk_jobs.providers.capabilities import Capabilities
+from cgk_jobs.providers.capabilities import EMBEDDED, Capabilities
 from cgk_jobs.providers.provider import Health, WorkOrder
 
 __all__ = ["ClaimLoop", "ClaimLoopProvider"]
@@ -17,20 +17,12 @@ SILENT_FOR = 30.0
 
 
 class ClaimLoopProvider:
-    """Claims from a store of this process. ``name`` tells the store: ``embedded`` is SQLite."""
+    """Claims from a store of this process. ``name`` tells the store: ``embedded`` is SQLite, ``postgres`` PostgreSQL."""
 
-    def __init__(self, name: str, store: Store) -> None:
+    def __init__(self, name: str, store: Store, capabilities: Capabilities = EMBEDDED) -> None:
         self.name = name
         self.store = store
-        self.capabilities = Capabilities(
-            delay=True,
-            priority=True,
-            tenant_concurrency=True,
-            cron_clock=True,
-            scale_to_zero=False,
-            transactional_send=False,
-            many_hosts=False,
-        )
+        self.capabilities = capabilities
 
     async def start(self, order: WorkOrder) -> ClaimLoop:
         """Begin to claim."""

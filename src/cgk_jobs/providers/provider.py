@@ -15,7 +15,16 @@ from cgk_jobs.runtime.context import Services
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.registry import TaskRegistry
 
-__all__ = ["Health", "JobProvider", "ProviderSettings", "Running", "WorkOrder"]
+__all__ = ["Health", "JobProvider", "Logins", "ProviderSettings", "Running", "WorkOrder"]
+
+
+class Logins(Protocol):
+    """The part of the logins a provider needs."""
+
+    @property
+    def worker(self) -> str:
+        """The address the engine uses."""
+        ...
 
 
 class ProviderSettings(Protocol):
@@ -27,8 +36,13 @@ class ProviderSettings(Protocol):
         ...
 
     @property
-    def database(self) -> Path:
-        """The ledger's file."""
+    def database(self) -> Path | None:
+        """The ledger's file, where it is in SQLite."""
+        ...
+
+    @property
+    def postgres(self) -> Logins | None:
+        """The ledger's addresses, where it is in PostgreSQL."""
         ...
 
     @property

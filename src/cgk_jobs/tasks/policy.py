@@ -64,6 +64,7 @@ class Limit:
     def __post_init__(self) -> None:
         if self.n < 1:
             raise InvalidTask(f"Limit({self.n}): at least 1; to stop a task, pause its queue")
+        _check_shared(self.shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ class Rate:
     def __post_init__(self) -> None:
         if self.n < 1 or self.seconds <= 0:
             raise InvalidTask(f"Rate({self.n}, seconds={self.seconds}): n at least 1 and seconds above 0")
+        _check_shared(self.shared)
+
+
+def _check_shared(name: str) -> None:
+    if ":" in name:
+        raise InvalidTask(f"shared={name!r}: a colon parts the names in a budget's key; choose a name without one")
 
 
 @dataclass(frozen=True, slots=True)

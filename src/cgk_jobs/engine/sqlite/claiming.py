@@ -8,8 +8,9 @@ from collections.abc import Collection, Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.budgets import draws_of
+from cgk_jobs.engine.holds import unknown_task_hold
 from cgk_jobs.engine.records import Appetite, Claim, Exchange, Settlement
-from cgk_jobs.engine.sqlite.configuration import Configuration, unknown_task_hold
+from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
 from cgk_jobs.engine.sqlite.limits import LimitBook

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
+from cgk_jobs.engine.holds import paused_tenant_hold
 from cgk_jobs.engine.records import PausedRecord, Subscription, TenantRecord
 from cgk_jobs.engine.sqlite.database import QUERIES
 
-__all__ = ["Configuration", "paused_tenant_hold", "unknown_task_hold"]
-
-
-def unknown_task_hold(task: str) -> str:
-    """Why a run is parked whose task no worker at hand knows."""
-    return f"unknown-task:{task}"
-
-
-def paused_tenant_hold(tenant_id: str) -> str:
-    """Why a run of a paused tenant is parked."""
-    return f"paused-tenant:{tenant_id}"
+__all__ = ["Configuration"]
 
 
 class Configuration:

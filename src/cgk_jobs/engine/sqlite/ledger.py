@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.budgets import tenant_keys
+from cgk_jobs.engine.holds import paused_tenant_hold, unknown_task_hold
 from cgk_jobs.engine.records import (
     Claim,
     LogLine,
@@ -20,7 +21,7 @@ from cgk_jobs.engine.records import (
     WorkerRecord,
 )
 from cgk_jobs.engine.sqlite.claiming import Desk
-from cgk_jobs.engine.sqlite.configuration import Configuration, paused_tenant_hold, unknown_task_hold
+from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
 from cgk_jobs.engine.sqlite.limits import LimitBook

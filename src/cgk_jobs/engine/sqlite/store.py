@@ -83,6 +83,9 @@ class SqliteStore:
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
+    async def agree_on_time(self) -> None:
+        """One machine, one clock."""
+
     def insert(self, events: Sequence[NewEvent]) -> Awaitable[list[Stored]]:
         if len(events) >= _LARGE:
             return asyncio.to_thread(self._commits.now, lambda ledger: ledger.insert(events))

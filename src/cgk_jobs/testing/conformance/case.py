@@ -114,6 +114,9 @@ class StoreCase:
     The tests are coroutines: run them with pytest-asyncio in auto mode, or anyio.
     """
 
+    numbers_in_one_place = True
+    """Capability: events get rising numbers even while the clock steps back, as one writer gives them all."""
+
     def make_store(self, folder: Path, clock: Clock) -> Store:
         """A store on the ledger in ``folder``; called twice with one folder it gives two objects on one ledger."""
         raise NotImplementedError(f"{type(self).__name__}.make_store(folder, clock) makes the store to be tested")

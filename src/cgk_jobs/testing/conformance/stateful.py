@@ -194,8 +194,10 @@ class StoreHistories(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from((1.0, 4.0, 30.0)))
     def wait(self, seconds: float) -> None:
-        """Time goes by."""
+        """Time goes by, and who lives says so."""
         self.clock.advance(seconds)
+        for worker in self.workers:
+            assert self.do(_called(worker.store.beat, worker.seat.id))
         self.do(_called(self.workers[0].store.expire))
 
     # -- what must hold ----------------------------------------------------------------------------------------------

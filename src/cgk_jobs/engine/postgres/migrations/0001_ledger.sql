@@ -1,7 +1,8 @@
 -- The ledger. Every row of a tenant has the tenant first in its key ('platform' is the installation itself); moments are
 -- microseconds since 1970 UTC, as the database's clock says. Roles, policies and grants follow in 0002.
 
-CREATE SCHEMA IF NOT EXISTS cgk_jobs;
+-- `cgk jobs schema apply` has made the schema, owned by the owner role, which may make no others.
+DO $$ BEGIN IF to_regnamespace('cgk_jobs') IS NULL THEN CREATE SCHEMA cgk_jobs; END IF; END $$;
 
 -- The counter within a millisecond of the numbers that order events and runs.
 CREATE SEQUENCE cgk_jobs.numbers MINVALUE 0 START 0;
@@ -17,6 +18,7 @@ CREATE TABLE cgk_jobs.runs (
     expires_at    bigint,
     tick_at       bigint,                       -- the tick of the schedule that made it
     replay_of     bigint,
+    moved_for     bigint NOT NULL DEFAULT 0,    -- the youngest jump its place has been moved back for
     created_at    bigint NOT NULL,
     started_at    bigint,
     worker        integer,
@@ -41,10 +43,6 @@ CREATE TABLE cgk_jobs.runs (
         autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.2);
 -- A claim is one range scan of this index, in the order it is stored, however many tenants wait.
 CREATE INDEX runs_ready ON cgk_jobs.runs (queue, rank, vstart) WHERE state = 'queued' AND held_by IS NULL;
--- Runs of higher priority take the turns of their tenant's other runs.
-CREATE INDEX runs_preferred ON cgk_jobs.runs (queue, tenant_id, lane DESC, vstart)
-    WHERE state = 'queued' AND held_by IS NULL AND lane > 0;
-CREATE INDEX runs_deferred ON cgk_jobs.runs (queue) WHERE state = 'queued' AND held_by IS NULL AND lane < 0;
 CREATE INDEX runs_due ON cgk_jobs.runs (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX runs_expiring ON cgk_jobs.runs (expires_at) WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'queued', 'retrying');
 CREATE INDEX runs_held ON cgk_jobs.runs (held_by, rank, vstart) WHERE held_by IS NOT NULL;
@@ -130,8 +128,15 @@ CREATE TABLE cgk_jobs.ticks (
 -- published from the processes' memory a few times a second, never in a user's transaction.
 CREATE TABLE cgk_jobs.queue_clocks (queue text PRIMARY KEY, value double precision NOT NULL) WITH (fillfactor = 20);
 CREATE TABLE cgk_jobs.tenant_clocks (
-    value double precision NOT NULL, tenant_id text NOT NULL, queue text NOT NULL, PRIMARY KEY (tenant_id, queue)
+    value double precision NOT NULL, given double precision NOT NULL,  -- the places the last publication added
+    tenant_id text NOT NULL, queue text NOT NULL, PRIMARY KEY (tenant_id, queue)
 ) WITH (fillfactor = 50);
+
+-- Runs of higher priority that went ahead of their tenant's older ones. Those move back when a claim reaches them.
+CREATE TABLE cgk_jobs.jumps (
+    seq bigint NOT NULL, cost double precision NOT NULL, lane integer NOT NULL, tenant_id text NOT NULL, queue text NOT NULL,
+    PRIMARY KEY (queue, tenant_id, seq)
+);
 
 CREATE TABLE cgk_jobs.subscriptions (
     expires double precision, rank integer NOT NULL, lane integer NOT NULL, task text PRIMARY KEY, event text NOT NULL,

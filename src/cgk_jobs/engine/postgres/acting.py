@@ -1,0 +1,85 @@
+"""Acting on runs by hand: cancel, retry, replay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cgk_jobs.engine.postgres.configuration import Configuration
+from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.limits import LimitBook
+from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.readying import Waiting, make_ready
+from cgk_jobs.engine.records import RunKey
+
+__all__ = ["Cancelled", "cancel", "copy_steps", "finish", "retry", "slots_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """``count`` runs were cancelled or asked to end. ``ended`` are those that ended at once; ``made_ready`` how many runs
+    could start on the slots they gave up."""
+
+    count: int
+    ended: list[int]
+    made_ready: int
+
+
+async def cancel(database: Database, limits: LimitBook, runs: Sequence[RunKey]) -> Cancelled:
+    """Cancel runs that wait, and ask the workers of those that run to."""
+    keys = sorted(set(runs))
+    if not keys:
+        return Cancelled(0, [], 0)
+
+    async def verb(work: Work) -> Cancelled:
+        # Locked in the order of their keys first: who claims one of them now is waited for, and no two cancels wait in a
+        # circle.
+        rows = await work.rows("lock_runs", *zip(*keys, strict=True))
+        running = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] == "running"]
+        waiting = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] != "running"]
+        if running:
+            await work.run("ask_cancel", *zip(*running, strict=True))
+        made_ready = await finish(work, limits, waiting, "cancelled", database.now)
+        return Cancelled(len(rows), [key.seq for key in waiting], made_ready)
+
+    return await database.retried(verb)
+
+
+async def finish(work: Work, limits: LimitBook, keys: Sequence[RunKey], state: str, now: int | None) -> int:
+    """End runs nobody runs, whose rows the caller holds; returns how many runs could start on the slots they gave up."""
+    if not keys:
+        return 0
+    ordered = sorted(keys)
+    ended = await work.rows("finish_runs", *zip(*ordered, strict=True), [state] * len(ordered), now)
+    return await limits.free(work, slots_of(ended))
+
+
+def slots_of(rows: Iterable[Any]) -> dict[tuple[str, str], int]:
+    """How many slots rows with ``tenant_id`` and ``slots`` hold, by tenant and key."""
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        for key in json.loads(row["slots"] or "[]"):
+            mark = (row["tenant_id"], key)
+            counts[mark] = counts.get(mark, 0) + 1
+    return counts
+
+
+async def retry(
+    database: Database, placing: Placing, configuration: Configuration, run: RunKey, queue: str, lane: int
+) -> bool:
+    """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly."""
+
+    async def verb(work: Work) -> bool:
+        if not await work.run("revive_run", *run):
+            return False
+        await make_ready(work, placing, configuration, [Waiting(*run, queue, lane)])
+        return True
+
+    return await database.retried(verb)
+
+
+async def copy_steps(work: Work, tenant_id: str, new: int, original: int, from_step: str) -> None:
+    """Give the run ``new`` the journal of ``original`` before ``from_step``."""
+    await work.run("copy_steps", tenant_id, new, original, from_step)

@@ -1,0 +1,221 @@
+"""Claiming runs: the fast way in one statement with the settlements, the careful way where limits or priorities count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cgk_jobs.clock import monotonic
+from cgk_jobs.engine.budgets import Draw, draws_of
+from cgk_jobs.engine.holds import unknown_task_hold
+from cgk_jobs.engine.postgres.configuration import Configuration
+from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.limits import LimitBook
+from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.records import Appetite, Claim, RunKey
+
+__all__ = ["Claimed", "Claiming", "StaleSettings"]
+
+_LOOKED_AT = 4
+"""Times the wanted number of runs a claim looks at: what it parks on the way must not hold the transaction open."""
+_CAREFUL_FOR = 1.0
+"""Seconds a queue is claimed from carefully after a run in it asked for care."""
+_SWEEP_EVERY = 0.25
+"""Seconds after which a claim begins at the very front again, where sends with an old clock may lie."""
+_FRONT = (-(1 << 31), float("-inf"))
+
+
+class StaleSettings(Exception):
+    """The settings in memory are not the ledger's."""
+
+
+@dataclass(slots=True)
+class Claimed:
+    """New claims, runs found expired, and whether ready runs may be left."""
+
+    claims: list[Claim] = field(default_factory=list[Claim])
+    expired: list[int] = field(default_factory=list[int])
+    more: bool = False
+
+
+class Claiming:
+    """Hands out claims of one process."""
+
+    def __init__(self, database: Database, configuration: Configuration, placing: Placing, limits: LimitBook) -> None:
+        self._database = database
+        self._configuration = configuration
+        self._placing = placing
+        self._limits = limits
+        self._careful_until: dict[str, float] = {}
+        self._swept_at: dict[str, float] = {}
+        self._was_full: set[str] = set()
+
+    def needs_care(self, queue: str) -> bool:
+        """The last looks met runs with limits or priorities."""
+        return self._careful_until.get(queue, 0.0) > monotonic()
+
+    # -- the fast way ------------------------------------------------------------------------------------------------
+
+    async def exchange(
+        self, columns: Sequence[Any], worker: int, queue: str, wanted: int, appetite: Appetite
+    ) -> tuple[int, Claimed]:
+        """One statement: settlements of ``columns``, and claims of what needs no care. Returns how many were settled.
+
+        Raises ``StaleSettings`` with the number settled, once they are.
+        """
+        rank, floor = self._floor(queue)
+        version = self._configuration.version
+        plain = [task for task, budgets in appetite.tasks.items() if budgets is None]
+        rows = await self._database.rows(
+            "exchange", *columns, self._database.now, version, worker, queue, rank, floor, wanted, plain,
+            self._configuration.limited_tenants,
+        )  # fmt: skip
+        first = rows[0]
+        ended, candidates = first["ended"], first["candidates"]
+        if first["version"] != version:
+            raise StaleSettings(ended)
+        claims = [Claim(*row[4:22]) for row in rows] if first["seq"] is not None else []
+        if claims:
+            self._placing.advance(queue, claims[-1].vstart)
+        found = Claimed(claims, more=candidates >= wanted)
+        if first["jumps"] or candidates > len(claims):
+            self._careful_until[queue] = monotonic() + _CAREFUL_FOR
+            rest = await self.look_carefully(worker, queue, wanted - len(claims), appetite)
+            together = claims + rest.claims
+            if queue not in self._configuration.urgent_queues:
+                together.sort(key=_vstart)
+            return ended, Claimed(together, rest.expired, rest.more)
+        if candidates >= wanted:
+            self._was_full.add(queue)
+        else:
+            self._was_full.discard(queue)
+            if floor > _FRONT[1]:
+                # Short, and the front was left out.
+                return ended, await self._again(found, worker, queue, wanted - len(claims), appetite)
+        return ended, found
+
+    async def _again(self, found: Claimed, worker: int, queue: str, wanted: int, appetite: Appetite) -> Claimed:
+        _, rest = await self.exchange(((), (), (), ()), worker, queue, wanted, appetite)
+        return Claimed(found.claims + rest.claims, rest.expired, rest.more)
+
+    def _floor(self, queue: str) -> tuple[int, float]:
+        # Claims and settlements leave dead entries at the front of the index until they are vacuumed, which an old snapshot
+        # of anybody's prevents: a claim that began there would walk over all of them.
+        now = monotonic()
+        if queue not in self._was_full or queue in self._configuration.urgent_queues:
+            return _FRONT
+        if now - self._swept_at.get(queue, 0.0) > _SWEEP_EVERY:
+            self._swept_at[queue] = now
+            return _FRONT
+        floor = self._placing.floor(queue)
+        return (0, floor) if floor > 0 else _FRONT
+
+    # -- the careful way ---------------------------------------------------------------------------------------------
+
+    async def look_carefully(self, worker: int, queue: str, wanted: int, appetite: Appetite) -> Claimed:
+        """Claims under limits and priorities, in a transaction of several statements."""
+        if wanted <= 0:
+            return Claimed(more=True)
+        found, last = await self._database.retried(lambda work: self._look(work, worker, queue, wanted, appetite))
+        if last is not None:
+            self._placing.advance(queue, last)
+        return found
+
+    async def _look(
+        self, work: Work, worker: int, queue: str, wanted: int, appetite: Appetite
+    ) -> tuple[Claimed, float | None]:
+        found = Claimed()
+        looked_at = 0
+        last: float | None = None
+        cared = False
+        while len(found.claims) < wanted:
+            count = wanted - len(found.claims)
+            version = self._configuration.version
+            rows = await work.rows("lock_ready", queue, count, worker, version, self._database.now)
+            if not rows and await work.value("settings_version") != version:
+                raise StaleSettings(0)
+            taken, needed_care = await self._take(work, worker, rows, appetite, found)
+            cared = cared or needed_care
+            if taken:
+                last = taken[-1].vstart
+                found.claims += taken
+            looked_at += len(rows)
+            if len(rows) < count:
+                if not looked_at:
+                    await work.run("forget_jumps", queue)
+                break
+            if looked_at >= _LOOKED_AT * wanted:
+                found.more = True
+                break
+        else:
+            found.more = True
+        if cared:
+            self._careful_until[queue] = monotonic() + _CAREFUL_FOR
+        return found, last
+
+    async def _take(
+        self, work: Work, worker: int, rows: Sequence[Any], appetite: Appetite, found: Claimed
+    ) -> tuple[list[Claim], bool]:
+        claims: list[Claim] = []
+        draws: list[list[Draw]] = []
+        parked: list[tuple[str, int, str]] = []
+        moved: list[tuple[str, int, float]] = []
+        expired: list[RunKey] = []
+        tenants = self._configuration.tenants
+        for row in rows:
+            claim = Claim(*row[:18])
+            now: int = row["now"]
+            if claim.expires_at is not None and claim.expires_at <= now:
+                expired.append(claim.key)
+            elif row["owed"] > 0:
+                moved.append((*claim.key, claim.vstart + row["owed"]))
+            elif claim.task not in appetite.tasks:
+                parked.append((*claim.key, unknown_task_hold(claim.task)))
+            elif (hold := self._configuration.hold_of(claim.tenant_id)) is not None:
+                # Sent or put back by a process that had not heard of the pause yet.
+                parked.append((*claim.key, hold))
+            else:
+                held = json.loads(claim.slots) if claim.slots is not None else ()
+                wanted = draws_of(claim, appetite.tasks[claim.task], tenants.get(claim.tenant_id))
+                claims.append(claim)
+                draws.append([draw for draw in wanted if draw.key not in held])
+        needed_care = bool(moved) or any(draws)
+        if any(draws):
+            claims, over = await self._admit(work, claims, draws, rows[0]["now"])
+            parked += over
+        if expired:
+            keys = sorted(expired)
+            await work.rows(
+                "finish_runs", [key.tenant_id for key in keys], [key.seq for key in keys], ["expired"] * len(keys),
+                self._database.now,
+            )  # fmt: skip
+            found.expired += [key.seq for key in keys]
+        if moved:
+            await work.run("move_back", *zip(*sorted(moved), strict=True))
+        if parked:
+            await work.run("park_runs", *zip(*sorted(parked), strict=True))
+        if claims:
+            taking = sorted((*claim.key, claim.slots) for claim in claims)
+            await work.run("take_runs", worker, self._database.now, *zip(*taking, strict=True))
+        return claims, needed_care
+
+    async def _admit(
+        self, work: Work, claims: Sequence[Claim], draws: Sequence[list[Draw]], now: int
+    ) -> tuple[list[Claim], list[tuple[str, int, str]]]:
+        admitted: list[Claim] = []
+        parked: list[tuple[str, int, str]] = []
+        answers = await self._limits.admit(work, draws, now)
+        for claim, wanted, blocked in zip(claims, draws, answers, strict=True):
+            if blocked is not None:
+                parked.append((*claim.key, blocked))
+                continue
+            held: list[str] = json.loads(claim.slots) if claim.slots is not None else []
+            keys = held + [draw.key for draw in wanted if not draw.micros]
+            admitted.append(claim._replace(slots=json.dumps(keys)) if keys != held else claim)
+        return admitted, parked
+
+
+def _vstart(claim: Claim) -> float:
+    return claim.vstart

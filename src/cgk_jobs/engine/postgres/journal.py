@@ -1,0 +1,43 @@
+"""What an attempt writes while it runs: steps, progress, lines of its log. Each write carries the claim.
+
+The run's row is locked as the claim is checked: a rescue that is under way is waited for, and the claim is then looked at
+anew, so nothing of an attempt that lost its run comes in after the next attempt has read the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.records import Claim, LogLine
+
+__all__ = ["append_log", "record_step", "steps", "write_progress"]
+
+
+async def record_step(database: Database, claim: Claim, name: str, result: str | None) -> bool:
+    """Journal a finished step. False: the attempt no longer holds its run."""
+    return await database.run("record_step", *claim.key, claim.token, name, result, database.now) == 1
+
+
+async def steps(database: Database, claim: Claim) -> dict[str, str | None]:
+    """The journal of the claim's run: JSON results by step name."""
+    return {row["name"]: row["result"] for row in await database.rows("list_steps", *claim.key)}
+
+
+async def write_progress(database: Database, claim: Claim, progress: str) -> bool:
+    """Keep how far an attempt is (JSON). False: it no longer holds its run."""
+    return await database.run("write_progress", *claim.key, claim.token, progress) == 1
+
+
+async def append_log(database: Database, claim: Claim, lines: Sequence[LogLine]) -> bool:
+    """Keep lines a handler logged. False: the attempt no longer holds its run."""
+
+    async def verb(work: Work) -> bool:
+        if await work.row("holds_run", *claim.key, claim.token) is None:
+            return False
+        rows = [(*claim.key, claim.attempt, number, *line) for number, line in enumerate(lines, 1)]
+        if rows:
+            await work.run("append_lines", *zip(*rows, strict=True))
+        return True
+
+    return await database.retried(verb)

@@ -1,0 +1,1 @@
+UPDATE cgk_jobs.configuration SET version = version + 1

@@ -1,0 +1,1 @@
+SELECT cgk_jobs.drop_days($1)

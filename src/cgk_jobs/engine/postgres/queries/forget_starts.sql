@@ -1,0 +1,1 @@
+DELETE FROM cgk_jobs.rate_starts WHERE tenant_id = $1 AND key = $2

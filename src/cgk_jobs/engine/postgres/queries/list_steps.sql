@@ -1,0 +1,1 @@
+SELECT name, result, finished_at FROM cgk_jobs.steps WHERE tenant_id = $1 AND run_seq = $2 ORDER BY place, finished_at, name COLLATE "C"

@@ -1,0 +1,1 @@
+SELECT task, event, queue, rank, lane, expires, tags FROM cgk_jobs.subscriptions ORDER BY task COLLATE "C"

@@ -1,0 +1,1 @@
+SELECT cgk_jobs.make_days($1)

@@ -1,0 +1,3 @@
+SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now,
+    least((SELECT min(due_at) FROM cgk_jobs.runs WHERE due_at IS NOT NULL),
+          (SELECT min(wake_at) FROM cgk_jobs.limits WHERE wake_at IS NOT NULL)) AS due

@@ -1,0 +1,1 @@
+SELECT version, name, checksum FROM cgk_jobs.migrations ORDER BY version

@@ -1,0 +1,1 @@
+DELETE FROM cgk_jobs.paused WHERE kind = $1 AND name = $2

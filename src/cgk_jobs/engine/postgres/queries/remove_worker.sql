@@ -1,0 +1,1 @@
+DELETE FROM cgk_jobs.workers WHERE id = $1

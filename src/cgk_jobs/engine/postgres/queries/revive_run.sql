@@ -1,0 +1,11 @@
+-- A run that ended badly comes back from the history as if its next attempt were due; who calls gives it its place.
+WITH ended AS (
+    DELETE FROM cgk_jobs.finished_runs f
+    WHERE f.tenant_id = $1 AND f.seq = $2 AND f.state IN ('failed', 'cancelled', 'expired')
+    RETURNING f.*
+)
+INSERT INTO cgk_jobs.runs (seq, nonce, event_seq, claim, tick_at, replay_of, created_at, started_at, event_version, attempt, rank, lane,
+    tenant_id, task, queue, state, event_name, payload, tags, progress)
+SELECT e.seq, e.nonce, e.event_seq, e.claim, e.tick_at, e.replay_of, e.created_at, e.started_at, e.event_version, 1, e.rank, e.lane,
+    e.tenant_id, e.task, e.queue, 'retrying', e.event_name, e.payload, e.tags, e.progress
+FROM ended e

@@ -1,0 +1,1 @@
+SELECT id FROM cgk_jobs.workers WHERE id = $1 FOR UPDATE

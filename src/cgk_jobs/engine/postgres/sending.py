@@ -1,0 +1,252 @@
+"""Storing events: what one process sends at the same time becomes one statement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from weakref import WeakKeyDictionary
+
+from cgk_jobs.engine.postgres.batch import Batch
+from cgk_jobs.engine.postgres.configuration import Configuration
+from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.keys import KeyBook
+from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.records import NewEvent, Stored, Subscription
+from cgk_jobs.errors import InvalidTask, ProviderUnavailable
+from cgk_jobs.wire.ids import Nonces
+
+__all__ = ["Sending"]
+
+_FLIGHTS = 2
+"""Statements of coalesced sends under way at once: while one waits for its commit, the next gathers."""
+_AT_ONCE = 2_000
+"""Events of one statement; more of one call are several statements of one transaction."""
+_REFRESHES = 20
+"""Times settings may change under one insert before it is given up."""
+
+_Item = tuple[Sequence[NewEvent], "asyncio.Future[list[Stored]]"]
+
+
+class _Turnstile:
+    """The sends of one event loop."""
+
+    __slots__ = ("flying", "scheduled", "tasks", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[_Item] = deque()
+        self.flying = 0
+        self.scheduled = False
+        self.tasks: set[asyncio.Task[None]] = set()
+
+
+class Sending:
+    """Takes events in. ``told`` hears after each commit how many runs became ready and the first moment given."""
+
+    def __init__(
+        self,
+        database: Database,
+        configuration: Configuration,
+        placing: Placing,
+        told: Callable[[int, int | None], None],
+    ) -> None:
+        self._database = database
+        self._configuration = configuration
+        self._placing = placing
+        self._told = told
+        self._nonces = Nonces()
+        self._keys = KeyBook(database)
+        self._turnstiles: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turnstile] = WeakKeyDictionary()
+
+    async def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
+        """Store events, all or none. Raises ``DuplicateKey``, ``InvalidTask``, ``ProviderUnavailable``."""
+        if len(events) > _AT_ONCE or any(
+            event.key is not None or event.tick_at is not None or event.tags for event in events
+        ):
+            return await self._insert_apart(events)
+        loop = asyncio.get_running_loop()
+        turnstile = self._turnstiles.get(loop)
+        if turnstile is None:
+            turnstile = self._turnstiles[loop] = _Turnstile()
+        if turnstile.flying:
+            return await self._coalesce(loop, turnstile, events)
+        # A lone sender waits for nobody, and what others send meanwhile gathers.
+        turnstile.flying += 1
+        try:
+            stored, batch = await self._store(self._database, events)
+        finally:
+            turnstile.flying -= 1
+            if turnstile.waiting:
+                self._take_off(loop, turnstile)
+        self.tell([batch])
+        return stored
+
+    async def _insert_apart(self, events: Sequence[NewEvent]) -> list[Stored]:
+        return await self.insert_with(events, _nothing_more)
+
+    async def insert_with(
+        self, events: Sequence[NewEvent], more: Callable[[Work, list[Stored]], Awaitable[None]]
+    ) -> list[Stored]:
+        """Store events, and do ``more`` in the same transaction."""
+        batches: list[Batch] = []
+
+        async def verb(work: Work) -> list[Stored]:
+            batches.clear()
+            stored = await self.insert_in(work, events, batches)
+            await more(work, stored)
+            return stored
+
+        stored = await self._database.retried(verb)
+        self.tell(batches)
+        return stored
+
+    async def insert_in(
+        self, work: Work, events: Sequence[NewEvent], batches: list[Batch] | None = None
+    ) -> list[Stored]:
+        """Store events in the caller's transaction; ``batches`` receives what is to be told after its commit."""
+        fresh, answers = await self._keys.open(work, events)
+        done: list[Stored] = []
+        for start in range(0, len(fresh), _AT_ONCE):
+            part, batch = await self._store(work, fresh[start : start + _AT_ONCE])
+            done += part
+            if batches is not None:
+                batches.append(batch)
+        await self._keys.close(work, fresh, done)
+        following = iter(done)
+        return [next(following) if known is None else known(done) for known in answers]
+
+    # -- one turn of a loop ------------------------------------------------------------------------------------------
+
+    def _coalesce(
+        self, loop: asyncio.AbstractEventLoop, turnstile: _Turnstile, events: Sequence[NewEvent]
+    ) -> asyncio.Future[list[Stored]]:
+        future: asyncio.Future[list[Stored]] = loop.create_future()
+        turnstile.waiting.append((events, future))
+        if turnstile.flying < _FLIGHTS and not turnstile.scheduled:
+            turnstile.scheduled = True
+            loop.call_soon(self._take_off, loop, turnstile)
+        return future
+
+    def _take_off(self, loop: asyncio.AbstractEventLoop, turnstile: _Turnstile) -> None:
+        turnstile.scheduled = False
+        if not turnstile.waiting or turnstile.flying >= _FLIGHTS:
+            return
+        items: list[_Item] = []
+        count = 0
+        while turnstile.waiting and (not items or count + len(turnstile.waiting[0][0]) <= _AT_ONCE):
+            item = turnstile.waiting.popleft()
+            items.append(item)
+            count += len(item[0])
+        turnstile.flying += 1
+        task = loop.create_task(self._fly(loop, turnstile, items))
+        turnstile.tasks.add(task)
+        task.add_done_callback(turnstile.tasks.discard)
+
+    async def _fly(self, loop: asyncio.AbstractEventLoop, turnstile: _Turnstile, items: list[_Item]) -> None:
+        try:
+            await self._fly_together(items)
+        finally:
+            turnstile.flying -= 1
+            self._take_off(loop, turnstile)
+
+    async def _fly_together(self, items: list[_Item]) -> None:
+        try:
+            events = items[0][0] if len(items) == 1 else [event for part, _ in items for event in part]
+            stored, batch = await self._store(self._database, events)
+        except Exception as error:
+            if len(items) == 1:
+                self._fail(items[0], error)
+                return
+            # Something in the group was refused: each again by itself, so that it fails alone.
+            for item in items:
+                await self._fly_together([item])
+            return
+        except BaseException as error:
+            for item in items:
+                self._fail(item, ProviderUnavailable(f"the process ends: {error!r}; it is not known what was stored"))
+            raise
+        start = 0
+        for part, future in items:
+            if not future.done():
+                future.set_result(stored[start : start + len(part)])
+            start += len(part)
+        self.tell([batch])
+
+    def _fail(self, item: _Item, error: Exception) -> None:
+        if not item[1].done():
+            item[1].set_exception(error)
+
+    def tell(self, batches: Sequence[Batch]) -> None:
+        """Say what batches have made ready, now that they are committed."""
+        made_ready = sum(batch.made_ready for batch in batches)
+        moments = [batch.first_due for batch in batches if batch.first_due is not None]
+        if made_ready or moments:
+            self._told(made_ready, min(moments, default=None))
+
+    # -- one statement -----------------------------------------------------------------------------------------------
+
+    async def _store(self, work: Work, events: Sequence[NewEvent]) -> tuple[list[Stored], Batch]:
+        configuration = self._configuration
+        now = self._database.now
+        for _ in range(_REFRESHES):
+            if configuration.version is None:
+                await configuration.refresh(work)
+            unseen = {event.tenant_id for event in events} - configuration.seen
+            if unseen:
+                await configuration.see(unseen)
+            version = configuration.version
+            batch = self._batch(events, now)
+            if batch.has_runs and batch.has_unrouted and work is self._database:
+                # Two statements: together or not at all.
+                stored = await self._write_together(batch, version, now)
+            else:
+                stored = await self._write(work, batch, version, now)
+            if stored is not None:
+                return stored, batch
+            await configuration.refresh(work)
+        raise ProviderUnavailable(
+            "the ledger's settings change faster than they are read: look for a process that restarts in a loop"
+        )
+
+    async def _write_together(self, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
+        return await self._database.retried(lambda work: self._write(work, batch, version, now))
+
+    def _batch(self, events: Sequence[NewEvent], now: int | None) -> Batch:
+        batch = Batch(self._placing, self._nonces)
+        configuration = self._configuration
+        for event in events:
+            if event.task is None:
+                targets: Sequence[Subscription] = configuration.listeners.get(event.name, ())
+            else:
+                target = configuration.tasks.get(event.task)
+                if target is None:
+                    raise InvalidTask(
+                        f"no process has declared a task {event.task!r}: start the application that has it once"
+                    )
+                targets = (target,)
+            batch.add(event, targets, configuration.hold_of(event.tenant_id), now)
+        return batch
+
+    async def _write(self, work: Work, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
+        lone = batch.lone_parameters()
+        if lone is not None:
+            event_seq = await work.value("insert_one", version, now, *lone)
+            return None if event_seq is None else batch.answers([event_seq], [event_seq + 1], ())
+        bases: Sequence[int] = ()
+        seqs: Sequence[int] = ()
+        unrouted: Sequence[int] = ()
+        if batch.has_runs:
+            row = await work.row("insert_runs", version, now, *batch.run_parameters())
+            if row is None or row["seqs"] is None:
+                return None
+            bases, seqs = row
+        if batch.has_unrouted:
+            alone = await work.value("insert_unrouted", version, now, *batch.unrouted_parameters())
+            if alone is None:
+                return None
+            unrouted = alone
+        return batch.answers(bases, seqs, unrouted)
+
+
+async def _nothing_more(work: Work, stored: list[Stored]) -> None:
+    """The insert is all there is to do."""

@@ -1,0 +1,230 @@
+"""The ledger on PostgreSQL, behind the store's boundary."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
+
+from cgk_jobs.clock import Clock
+from cgk_jobs.engine.postgres import acting, journal, schedules, seats, tenants
+from cgk_jobs.engine.postgres.configuration import Configuration
+from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.desk import Desk
+from cgk_jobs.engine.postgres.doorbell import Bell
+from cgk_jobs.engine.postgres.limits import LimitBook
+from cgk_jobs.engine.postgres.partitions import Days
+from cgk_jobs.engine.postgres.placing import PUBLISH_EVERY, Placing
+from cgk_jobs.engine.postgres.reads import PostgresReads
+from cgk_jobs.engine.postgres.seats import Rescued
+from cgk_jobs.engine.postgres.sending import Sending
+from cgk_jobs.engine.postgres.upkeep import PostgresUpkeep
+from cgk_jobs.engine.records import (
+    Appetite,
+    Claim,
+    Exchange,
+    LogLine,
+    NewEvent,
+    RunKey,
+    ScheduleRecord,
+    Settlement,
+    Stored,
+    Subscription,
+    TenantRecord,
+)
+from cgk_jobs.engine.store import Hints, WorkerSeat
+from cgk_jobs.errors import JobsError
+
+__all__ = ["PostgresStore"]
+
+_logger = logging.getLogger("cgk_jobs.engine")
+
+
+class PostgresStore:
+    """A database, shared by any number of processes on any number of machines. ``url`` is the worker's login."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._clock = clock
+        self._database = Database(url, clock)
+        self._configuration = Configuration(self._database)
+        self._placing = Placing(lambda: self._configuration.weights)
+        self._limits = LimitBook(self._placing, self._configuration)
+        self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits)
+        self._sending = Sending(self._database, self._configuration, self._placing, self._sent)
+        self._bell = Bell(self._database)
+        days = Days(self._database)
+        self._seats = seats.Seats(self._database, self._limits, days, self._rescued)
+        self._upkeep = PostgresUpkeep(self._database, self._configuration, self._placing, self._limits, days)
+        self.reads = PostgresReads(self._database)
+        self._listeners: list[Hints] = []
+        self._publishing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
+
+    # -- hints -------------------------------------------------------------------------------------------------------
+
+    def _sent(self, made_ready: int, first_due: int | None) -> None:
+        self._desk.due_at(first_due)
+        self._tell(made_ready, first_due, ())
+
+    def _tell(self, made_ready: int, first_due: int | None, finished: Sequence[int]) -> None:
+        if finished:
+            for listener in tuple(self._listeners):
+                listener.finished(finished)
+        if made_ready or first_due is not None:
+            taken = False
+            for listener in tuple(self._listeners):
+                taken = listener.ready() or taken
+            if not taken:
+                self.ring()
+        self._publish_soon()
+
+    def ring(self) -> None:
+        """Wake workers of other processes."""
+        self._bell.ring()
+
+    def listen(self, hints: Hints) -> Callable[[], None]:
+        self._listeners.append(hints)
+
+        def stop() -> None:
+            self._listeners.remove(hints)
+
+        return stop
+
+    def _publish_soon(self) -> None:
+        if not self._placing.has_news:
+            return
+        loop = asyncio.get_running_loop()
+        running = self._publishing.get(loop)
+        if running is None or running.done():
+            self._publishing[loop] = loop.create_task(self._publish(), name="cgk-jobs-clocks")
+
+    async def _publish(self) -> None:
+        while self._placing.has_news:
+            await asyncio.sleep(PUBLISH_EVERY)
+            try:
+                await self._placing.publish(self._database)
+            except (JobsError, OSError) as error:
+                # Fair order waits with everything else until the ledger answers.
+                _logger.debug("the clocks were not published: %s", error)
+                return
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    async def agree_on_time(self) -> None:
+        await self._desk.agree_on_time()
+
+    async def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
+        return await self._sending.insert(events)
+
+    async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        made_ready = await tenants.subscribe(self._database, self._placing, self._configuration, subscriptions)
+        self._tell(made_ready, None, ())
+
+    # -- attempts ----------------------------------------------------------------------------------------------------
+
+    async def exchange(self, worker: int, settlements: Sequence[Settlement], appetite: Appetite | None) -> Exchange:
+        exchange, settled = await self._desk.exchange(worker, settlements, appetite)
+        self._tell(settled.made_ready, settled.first_due, settled.finished)
+        return exchange
+
+    async def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
+        return await journal.record_step(self._database, claim, name, result)
+
+    async def steps(self, claim: Claim) -> dict[str, str | None]:
+        return await journal.steps(self._database, claim)
+
+    async def write_progress(self, claim: Claim, progress: str) -> bool:
+        return await journal.write_progress(self._database, claim, progress)
+
+    async def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> bool:
+        return await journal.append_log(self._database, claim, lines)
+
+    # -- runs --------------------------------------------------------------------------------------------------------
+
+    async def cancel(self, runs: Sequence[RunKey]) -> int:
+        cancelled = await acting.cancel(self._database, self._limits, runs)
+        self._tell(cancelled.made_ready, None, cancelled.ended)
+        return cancelled.count
+
+    async def retry(self, run: RunKey, queue: str, lane: int) -> bool:
+        done = await acting.retry(self._database, self._placing, self._configuration, run, queue, lane)
+        self._tell(int(done), None, ())
+        return done
+
+    async def replay(self, event: NewEvent, original: int, from_step: str | None) -> Stored:
+        async def copy(work: Work, stored: list[Stored]) -> None:
+            if from_step is not None:
+                await acting.copy_steps(work, event.tenant_id, stored[0].run_seqs[0], original, from_step)
+
+        (stored,) = await self._sending.insert_with([event], copy)
+        return stored
+
+    # -- workers -----------------------------------------------------------------------------------------------------
+
+    async def take_seat(self, queues: Sequence[str], concurrency: int, lease: float) -> WorkerSeat:
+        return await self._seats.take(queues, concurrency, lease)
+
+    async def beat(self, worker: int) -> bool:
+        return await self._seats.beat(worker)
+
+    async def rescue(self, lease: float) -> int:
+        # The lease of a dead worker is its own, and the database knows when it ends.
+        return await self._seats.rescue()
+
+    async def cancels_asked(self, worker: int) -> list[int]:
+        return await self._seats.cancels_asked(worker)
+
+    def _rescued(self, rescued: Rescued) -> None:
+        self._desk.due_at(self._clock.micros() if rescued.count else None)
+        self._tell(rescued.made_ready + rescued.count, None, rescued.ended)
+
+    # -- tenants, queues, schedules ----------------------------------------------------------------------------------
+
+    async def put_tenant(self, tenant: TenantRecord) -> None:
+        self._tell(await tenants.put_tenant(self._database, self._placing, self._configuration, tenant), None, ())
+
+    async def pause(self, kind: str, name: str) -> None:
+        await tenants.pause(self._database, self._configuration, kind, name)
+
+    async def resume(self, kind: str, name: str) -> None:
+        await tenants.resume(self._database, self._configuration, kind, name)
+        self._tell(1, None, ())
+
+    async def schedule(
+        self, schedule_id: str, timezone: str, expression: str, *, declare: bool = True
+    ) -> ScheduleRecord:
+        return await schedules.schedule(self._database, schedule_id, timezone, expression, declare=declare)
+
+    async def fire(
+        self, before: ScheduleRecord, after: ScheduleRecord, events: Sequence[NewEvent]
+    ) -> list[Stored] | None:
+        fired = await schedules.fire(self._database, self._sending, before, after, events)
+        if fired is None:
+            return None
+        stored, batches = fired
+        self._sending.tell(batches)
+        return stored
+
+    # -- upkeep ------------------------------------------------------------------------------------------------------
+
+    async def expire(self) -> int:
+        expired = await self._upkeep.expire()
+        self._tell(expired.made_ready, None, expired.ended)
+        return len(expired.ended)
+
+    async def prune(self, before: int, count: int) -> int:
+        return await self._upkeep.prune(before, count)
+
+    def close(self) -> None:
+        for task in tuple(self._publishing.values()):
+            _cancel(task)
+        self._database.close()
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    loop = task.get_loop()
+    if loop.is_closed() or task.done():
+        return
+    with contextlib.suppress(RuntimeError):  # the loop ended meanwhile, and the task with it
+        loop.call_soon_threadsafe(task.cancel)

@@ -1,0 +1,130 @@
+"""Settings: tenants, pauses, and which tasks listen to what.
+
+A change is written with a new version in one transaction: from its commit on no send or claim acts on the old settings
+(``configuration.py``). What it means for runs that wait follows in transactions of a thousand each, however many wait:
+until they are through, claims park a paused tenant's runs as they meet them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from cgk_jobs.engine.budgets import tenant_keys
+from cgk_jobs.engine.holds import paused_tenant_hold, unknown_task_hold
+from cgk_jobs.engine.postgres.configuration import Configuration
+from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.readying import release_anew
+from cgk_jobs.engine.records import Subscription, TenantRecord
+from cgk_jobs.runtime.execute import newer_version_hold
+
+__all__ = ["free_resumed", "pause", "put_tenant", "resume", "subscribe"]
+
+_AT_ONCE = 1_000
+"""Runs parked or let go in one transaction."""
+
+
+async def put_tenant(database: Database, placing: Placing, configuration: Configuration, tenant: TenantRecord) -> int:
+    """Write a tenant's settings; a pause parks its ready runs, its end frees them. Returns how many became ready."""
+
+    async def verb(work: Work) -> TenantRecord | None:
+        # First, so that changes of settings wait for each other here and nowhere else.
+        await configuration.changed(work)
+        row = await work.row("find_tenant", tenant.id)
+        await work.run("put_tenant", *tenant)
+        return None if row is None else TenantRecord(*row)
+
+    before = await database.retried(verb)
+    await configuration.refresh(database)
+    if tenant.paused:
+        await _park(database, tenant.id)
+        return 0
+    holds: list[str] = []
+    if before is not None and before.paused:
+        holds.append(paused_tenant_hold(tenant.id))
+    if before is not None and before[4:7] != tenant[4:7]:
+        # Another concurrency or rate: who waited for the old one is measured by the new one at the next claim.
+        holds += tenant_keys(tenant.id)
+    return await _free(database, placing, configuration, holds)
+
+
+async def _park(database: Database, tenant_id: str) -> None:
+    hold = paused_tenant_hold(tenant_id)
+    last: int | None = 0
+    while last is not None:
+        last = await database.value("park_tenant", tenant_id, hold, last, _AT_ONCE)
+
+
+async def _free(database: Database, placing: Placing, configuration: Configuration, holds: Iterable[str]) -> int:
+    total = 0
+    for hold in holds:
+        while True:
+            count = await database.retried(_letting_go(placing, configuration, hold))
+            total += count
+            if count < _AT_ONCE:
+                break
+    return total
+
+
+def _letting_go(placing: Placing, configuration: Configuration, hold: str) -> Callable[[Work], Awaitable[int]]:
+    return lambda work: release_anew(work, placing, configuration, hold, _AT_ONCE)
+
+
+async def free_resumed(database: Database, placing: Placing, configuration: Configuration) -> int:
+    """Free runs parked for a pause that is over; returns how many.
+
+    There are some when a send met the end of the pause, or the process that ended it died on the way.
+    """
+    rows = await database.rows("held_tenants", paused_tenant_hold(""))
+    if not rows:
+        return 0
+    await configuration.refresh(database)
+    still = {paused_tenant_hold(tenant_id) for tenant_id in configuration.paused_tenants}
+    return await _free(
+        database, placing, configuration, [row["held_by"] for row in rows if row["held_by"] not in still]
+    )
+
+
+async def pause(database: Database, configuration: Configuration, kind: str, name: str) -> None:
+    """Pause a queue or a schedule."""
+
+    async def verb(work: Work) -> None:
+        await configuration.changed(work)
+        await work.run("put_paused", kind, name, database.now)
+
+    await database.retried(verb)
+    await configuration.refresh(database)
+
+
+async def resume(database: Database, configuration: Configuration, kind: str, name: str) -> None:
+    """End a pause."""
+
+    async def verb(work: Work) -> None:
+        await configuration.changed(work)
+        await work.run("remove_paused", kind, name)
+
+    await database.retried(verb)
+    await configuration.refresh(database)
+
+
+async def subscribe(
+    database: Database, placing: Placing, configuration: Configuration, subscriptions: Sequence[Subscription]
+) -> int:
+    """Make tasks known to every process that sends, and free the runs that waited for somebody to know them.
+
+    Returns how many became ready.
+    """
+    wanted = {row.task: row for row in subscriptions}
+
+    async def verb(work: Work) -> None:
+        known = {row["task"]: Subscription(*row) for row in await work.rows("list_subscriptions")}
+        news = sorted(row for task, row in wanted.items() if known.get(task) != row)
+        if news:
+            await configuration.changed(work)
+            await work.run("put_subscriptions", *zip(*news, strict=True))
+
+    await database.retried(verb)
+    await configuration.refresh(database)
+    holds = [hold(task) for task in wanted for hold in (unknown_task_hold, newer_version_hold)]
+    rows = await database.rows("holds_in_use", holds)
+    return await _free(database, placing, configuration, [row["held_by"] for row in rows])

@@ -1,0 +1,25 @@
+"""An application's database with two tenants: a schema each, and shared tables under row security."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from tests.integration.tenancy.shop import Shop, make_shop
+from tests.servers.ledgers import Ledgers
+
+
+@pytest.fixture(scope="session")
+def shop(postgres_ledgers: Ledgers) -> Iterator[Shop]:
+    """The application's database. Tests leave its rows as they are."""
+    ledger = postgres_ledgers.fresh()
+    yield make_shop(ledger)
+    postgres_ledgers.drop(ledger)
+
+
+@pytest.fixture
+def admin(shop: Shop) -> Iterator[psycopg.Connection]:
+    """Somebody who sees the server from outside."""
+    with psycopg.connect(shop.admin_url, autocommit=True) as connection:
+        yield connection

@@ -1,0 +1,103 @@
+"""Where the ledger's address comes from, and which provider it means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cgk_jobs import Jobs
+from cgk_jobs.errors import NotConfigured
+from cgk_jobs.providers.registry import CAPABILITIES
+from cgk_jobs.settings import BUILT, Settings, load_settings
+
+SECRET = "5ecret"
+URL = f"postgresql://worker:{SECRET}@db.example:5433/shop"
+
+
+def load(folder: Path, provider: str | None = None, database: str | None = None, **environment: str) -> Settings:
+    return load_settings(provider=provider, database=database, environment=environment, folder=folder)
+
+
+def worker_of(settings: Settings) -> str | None:
+    return None if settings.postgres is None else settings.postgres.worker
+
+
+def test_without_anything_the_ledger_is_a_file_of_the_project(tmp_path: Path) -> None:
+    settings = load(tmp_path, DATABASE_URL=URL)
+    assert (settings.provider, settings.database, settings.postgres) == (
+        "embedded", tmp_path / ".cgk" / "jobs.db", None
+    )  # fmt: skip
+    assert settings.ledger == str(settings.database)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg"])
+def test_a_postgres_address_chooses_the_provider(tmp_path: Path, scheme: str) -> None:
+    url = URL.replace("postgresql", scheme)
+    for settings in (load(tmp_path, url), load(tmp_path, database=url), load(tmp_path, JOBS_DATABASE_URL=url)):
+        assert (settings.provider, settings.database, worker_of(settings)) == ("postgres", None, url)
+        assert settings.ledger == "worker@db.example:5433/shop"
+
+
+def test_an_application_chooses_postgres_by_its_address() -> None:
+    jobs = Jobs(URL)
+    try:
+        assert jobs.provider.name == "postgres"
+        assert jobs.provider.capabilities.many_hosts
+        assert jobs.provider.capabilities.transactional_send
+    finally:
+        jobs.close()
+
+
+def test_database_url_counts_only_for_a_provider_that_is_not_embedded(tmp_path: Path) -> None:
+    assert worker_of(load(tmp_path, "postgres", DATABASE_URL=URL)) == URL
+    own = URL + "_jobs"
+    assert worker_of(load(tmp_path, "postgres", DATABASE_URL=URL, JOBS_DATABASE_URL=own)) == own
+    (tmp_path / ".env").write_text(f"JOBS_DATABASE_URL={own}\n")
+    settings = load(tmp_path, "postgres", DATABASE_URL=URL)
+    assert worker_of(settings) == own
+    assert ".env" in settings.sources["database"]
+
+
+def test_the_other_logins_are_settings_too(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.cgk-jobs]\ntenant_database_url = "postgresql://tenant@db/shop"\n')
+    settings = load(tmp_path, URL, JOBS_ADMIN_DATABASE_URL="postgresql://admin@db/shop")
+    assert settings.postgres is not None
+    assert settings.postgres.admin == "postgresql://admin@db/shop"
+    assert settings.postgres.tenant == "postgresql://tenant@db/shop"
+
+
+def test_no_password_is_shown(tmp_path: Path) -> None:
+    settings = load(tmp_path, URL)
+    assert SECRET not in repr(settings)
+    with pytest.raises(NotConfigured) as refusal:
+        load(tmp_path, URL + "?channel_binding=require")
+    assert SECRET not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("provider", "environment", "message"),
+    [
+        ("postgres", {}, "needs JOBS_DATABASE_URL=postgresql://"),
+        ("postgres", {"DATABASE_URL": "mysql://host/shop"}, "environment variable DATABASE_URL: mysql:// is no PostgreSQL"),
+        ("postgres", {"JOBS_DATABASE_URL": "sqlite:///jobs.db"}, "sqlite:// is no PostgreSQL address"),
+        ("postgres", {"JOBS_DATABASE_URL": "jobs.db"}, "is no PostgreSQL address"),
+        ("postgres", {"JOBS_DATABASE_URL": "postgresql://h:x[/db"}, "JOBS_DATABASE_URL"),
+        ("postgres", {"JOBS_DATABASE_URL": URL, "JOBS_TENANT_DATABASE_URL": "mysql://h/d"}, "variable JOBS_TENANT_DATABASE_URL"),
+        ("postgres", {"JOBS_DATABASE_URL": URL, "JOBS_ADMIN_DATABASE_URL": "h/d"}, "variable JOBS_ADMIN_DATABASE_URL"),
+        ("postgres", {"JOBS_DATABASE_URL": URL, "JOBS_SYNCHRONOUS": "full"}, "set synchronous_commit"),
+        ("embedded", {"JOBS_DATABASE_URL": URL}, "choose the provider postgres"),
+        (None, {"JOBS_PROVIDER": "embedded", "JOBS_DATABASE_URL": URL}, "variable JOBS_PROVIDER says embedded"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_refused(
+    tmp_path: Path, provider: str | None, environment: dict[str, str], message: str
+) -> None:
+    with pytest.raises(NotConfigured) as refusal:
+        load(tmp_path, provider, **environment)
+    assert message in str(refusal.value)
+    assert SECRET not in str(refusal.value)
+
+
+def test_every_provider_of_this_version_has_its_capabilities() -> None:
+    assert set(BUILT) == set(CAPABILITIES)
