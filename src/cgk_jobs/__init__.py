@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cgk_jobs.app import Jobs
+    from cgk_jobs.engine.quotas import Quota
     from cgk_jobs.errors import (
         DuplicateKey,
         ForeignDatabase,
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
         NotConfigured,
         PayloadTooLarge,
         ProviderUnavailable,
+        QuotaExceeded,
         RetryAfter,
         RunCancelled,
         RunExpired,
         RunFailed,
         RunNotFound,
         StaleClaim,
+        TenantClosed,
         TenantMismatch,
         TenantRequired,
         UnknownEvent,
@@ -59,6 +62,8 @@ __all__ = [
     "PayloadTooLarge",
     "Priority",
     "ProviderUnavailable",
+    "Quota",
+    "QuotaExceeded",
     "Rate",
     "Retry",
     "RetryAfter",
@@ -71,6 +76,7 @@ __all__ = [
     "Sent",
     "StaleClaim",
     "TaskGroup",
+    "TenantClosed",
     "TenantMismatch",
     "TenantRequired",
     "Tick",
@@ -106,6 +112,8 @@ _PLACES = {
     "PayloadTooLarge": "cgk_jobs.errors",
     "Priority": "cgk_jobs.tasks.policy",
     "ProviderUnavailable": "cgk_jobs.errors",
+    "Quota": "cgk_jobs.engine.quotas",
+    "QuotaExceeded": "cgk_jobs.errors",
     "Rate": "cgk_jobs.tasks.policy",
     "Retry": "cgk_jobs.tasks.policy",
     "RetryAfter": "cgk_jobs.errors",
@@ -118,6 +126,7 @@ _PLACES = {
     "Sent": "cgk_jobs.events.sent",
     "StaleClaim": "cgk_jobs.errors",
     "TaskGroup": "cgk_jobs.tasks.group",
+    "TenantClosed": "cgk_jobs.errors",
     "TenantMismatch": "cgk_jobs.errors",
     "TenantRequired": "cgk_jobs.errors",
     "Tick": "cgk_jobs.tasks.schedule",

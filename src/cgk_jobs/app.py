@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from cgk_jobs.client import Client
 from cgk_jobs.clock import Clock, SystemClock
-from cgk_jobs.controls import Queues, Schedules, Tenants, TenantSource
+from cgk_jobs.controls import Queues, Schedules
 from cgk_jobs.engine.journal import StoreJournal
 from cgk_jobs.engine.records import Subscription
 from cgk_jobs.errors import InvalidEvent, InvalidTask, NotConfigured, Unsupported
@@ -32,6 +32,7 @@ from cgk_jobs.signals import Signals
 from cgk_jobs.sync import SyncJobs
 from cgk_jobs.tasks.group import TaskGroup
 from cgk_jobs.tasks.task import Task
+from cgk_jobs.tenants import Tenants, TenantSource
 
 __all__ = ["Jobs"]
 
@@ -79,8 +80,9 @@ class Jobs(TaskGroup):
         self.provider: JobProvider = provider
         self._retention = retention
         self._client = Client(
-            provider.store, self.events, self.signals, self.clock, max_bytes=max_payload_bytes, provider=provider.name
-        )
+            provider.store, self.events, self.signals, self.clock, max_bytes=max_payload_bytes, provider=provider.name,
+            transactional=provider.capabilities.transactional_send,
+        )  # fmt: skip
         self._services = Services(
             journal=StoreJournal(provider.store),
             send=self._send,
@@ -88,7 +90,7 @@ class Jobs(TaskGroup):
             max_result_bytes=max_payload_bytes,
         )
         self.runs = Runs(provider.store, self._cancel_here)
-        self.tenants = Tenants(provider.store, self.clock)
+        self.tenants = Tenants(provider.store, self.clock, self.signals)
         self.schedules = Schedules(provider.store, self.tasks, self.tenants, self.clock)
         self.queues = Queues(provider.store)
         self._running: Running | None = None
@@ -145,9 +147,11 @@ class Jobs(TaskGroup):
         """Send an event, several, or one by its name and a dict: durable once it returns.
 
         Options: ``delay`` (seconds or ``timedelta``) or ``at`` (aware datetime), ``key`` (idempotency, per tenant and event)
-        with ``key_ttl``, ``priority`` (0 to 100), ``expires``, ``tags``. Raises ``InvalidEvent``, ``UnknownEvent``,
-        ``PayloadTooLarge``, ``TenantRequired``, ``TenantMismatch``, ``DuplicateKey``, ``Unsupported`` (``connection=``
-        here) and ``ProviderUnavailable``; nothing is stored then.
+        with ``key_ttl``, ``priority`` (0 to 100), ``expires``, ``tags``, and ``connection``: a connection of yours to the
+        ledger's database, in whose open transaction the event is stored, so that both are committed or neither
+        (docs/transactional-send.md). Raises ``InvalidEvent``, ``UnknownEvent``, ``PayloadTooLarge``, ``TenantRequired``,
+        ``TenantMismatch``, ``DuplicateKey``, ``Unsupported`` (``connection=`` to another database, or where the ledger is
+        in SQLite), ``NotConfigured`` and ``ProviderUnavailable``; nothing is stored then.
         """
         answer: Sent | list[Sent] = await self._send(event, *events, **options)
         return answer
@@ -157,10 +161,13 @@ class Jobs(TaskGroup):
             await self.declare()
         return await self._client.send(event, *events, **options)
 
-    async def send_many(self, items: Iterable[Event | Send]) -> list[Sent]:
-        """Send a batch in one transaction. Answers in the order given: accepted, duplicate, or refused and why."""
+    async def send_many(self, items: Iterable[Event | Send], connection: Any = None) -> list[Sent]:
+        """Send a batch in one transaction, or in that of ``connection``.
+
+        Answers in the order given: accepted, duplicate, or refused and why.
+        """
         await self.declare()
-        return await self._client.send_many(items)
+        return await self._client.send_many(items, connection)
 
     async def send_task(self, task: Task[Any], payload: BaseModel, options: dict[str, Any]) -> Sent:
         """What ``task.send`` does."""

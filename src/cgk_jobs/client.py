@@ -11,7 +11,7 @@ from cgk_jobs import signals
 from cgk_jobs.clock import Clock, to_micros
 from cgk_jobs.engine.records import NewEvent, Stored
 from cgk_jobs.engine.store import Store
-from cgk_jobs.errors import InvalidEvent, InvalidTask, JobsError, PayloadTooLarge, Unsupported
+from cgk_jobs.errors import DuplicateKey, InvalidEvent, InvalidTask, JobsError, PayloadTooLarge, Unsupported
 from cgk_jobs.events import EventRegistry
 from cgk_jobs.events import registry as catalogue
 from cgk_jobs.events.codec import encode, from_mapping
@@ -32,7 +32,15 @@ class Client:
     """Sends for one application."""
 
     def __init__(
-        self, store: Store, events: EventRegistry, emitter: Signals, clock: Clock, *, max_bytes: int, provider: str
+        self,
+        store: Store,
+        events: EventRegistry,
+        emitter: Signals,
+        clock: Clock,
+        *,
+        max_bytes: int,
+        provider: str,
+        transactional: bool = False,
     ) -> None:
         self._store = store
         self._events = events
@@ -40,6 +48,7 @@ class Client:
         self._clock = clock
         self._max_bytes = max_bytes
         self._provider = provider
+        self._transactional = transactional
         self._known: set[type[Event]] = set()
 
     # -- what is sent ------------------------------------------------------------------------------------------------
@@ -86,12 +95,9 @@ class Client:
 
     async def send(self, event: Event | str, *events: Any, **options: Any) -> Sent | list[Sent]:
         """As ``Jobs.send``, which has the types."""
-        if options.pop("connection", None) is not None:
-            raise Unsupported(
-                "send(connection=…)",
-                self._provider,
-                "Its ledger is a file of its own, which can't join your transaction: send after the commit, with key=.",
-            )
+        connection = options.pop("connection", None) if options else None
+        if connection is not None:
+            self._require_transactional()
         chosen = PLAIN if not options else _options(options)
         if isinstance(event, str):
             if len(events) != 1 or not isinstance(events[0], Mapping):
@@ -101,21 +107,41 @@ class Client:
             await self._store.agree_on_time()
         if not events:
             new = self._new(event, chosen)
-            (stored,) = await self._store.insert([new])
+            (stored,) = await self._insert([new], connection)
             if self._emitter.active:
-                self._tell(new, stored)
+                self._tell(new, stored, committed=connection is None)
             return self._sent(stored)
         if chosen.key is not None:
             raise InvalidEvent("one key= for several events: use send_many([Send(event, key=…), …])")
         news = [self._new(one, chosen) for one in (event, *events)]
-        answers = await self._store.insert(news)
+        answers = await self._insert(news, connection)
         if self._emitter.active:
             for new, stored in zip(news, answers, strict=True):
-                self._tell(new, stored)
+                self._tell(new, stored, committed=connection is None)
         return [self._sent(stored) for stored in answers]
 
-    async def send_many(self, items: Iterable[Event | Send]) -> list[Sent]:
+    def _require_transactional(self) -> None:
+        if not self._transactional:
+            raise Unsupported(
+                "send(connection=…)",
+                self._provider,
+                "Its ledger is a file of its own, which can't join your transaction: send after the commit, with key=.",
+            )
+
+    async def _insert(self, news: list[NewEvent], connection: Any) -> list[Stored]:
+        if connection is None:
+            return await self._store.insert(news)
+        stored: list[Stored] = []
+        for answer in await self._store.insert_in(connection, news):
+            if isinstance(answer, DuplicateKey):
+                raise answer
+            stored.append(answer)
+        return stored
+
+    async def send_many(self, items: Iterable[Event | Send], connection: Any = None) -> list[Sent]:
         """As ``Jobs.send_many``."""
+        if connection is not None:
+            self._require_transactional()
         answers: list[Sent | None] = []
         news: list[NewEvent] = []
         await self._store.agree_on_time()
@@ -128,13 +154,15 @@ class Client:
                 answers.append(None)
             except (InvalidEvent, PayloadTooLarge) as error:
                 answers.append(Sent(0, 0, (), "refused", str(error)))
-        stored = await self._insert_batch(news)
+        stored = await self._insert_batch(news, connection)
         rest = iter(stored)
         return [next(rest) if answer is None else answer for answer in answers]
 
-    async def _insert_batch(self, news: list[NewEvent]) -> list[Sent]:
+    async def _insert_batch(self, news: list[NewEvent], connection: Any) -> list[Sent]:
         if not news:
             return []
+        if connection is not None:
+            return [self._judged(*one) for one in zip(news, await self._store.insert_in(connection, news), strict=True)]
         try:
             stored = await self._store.insert(news)
         except JobsError:
@@ -147,6 +175,13 @@ class Client:
                 self._tell(new, one)
         return [self._sent(one) for one in stored]
 
+    def _judged(self, new: NewEvent, answer: Stored | DuplicateKey) -> Sent:
+        if isinstance(answer, DuplicateKey):
+            return Sent(0, 0, (), "refused", str(answer))
+        if self._emitter.active:
+            self._tell(new, answer, committed=False)
+        return self._sent(answer)
+
     async def _insert_or_refuse(self, new: NewEvent) -> Sent:
         try:
             (stored,) = await self._store.insert([new])
@@ -158,6 +193,9 @@ class Client:
 
     async def send_task(self, task: Task[Any], payload: BaseModel, options: dict[str, Any]) -> Sent:
         """Run one task alone with ``payload``."""
+        connection = options.pop("connection", None)
+        if connection is not None:
+            self._require_transactional()
         chosen = PLAIN if not options else _options(options)
         if chosen.delay is not None:
             await self._store.agree_on_time()
@@ -177,16 +215,17 @@ class Client:
             new = NewEvent(tenant_id, "", 1, text, task.id)
             if chosen is not PLAIN:
                 new = self._with_options(new, chosen)
-        (stored,) = await self._store.insert([new])
+        (stored,) = await self._insert([new], connection)
         if self._emitter.active:
-            self._tell(new, stored)
+            self._tell(new, stored, committed=connection is None)
         return self._sent(stored)
 
     @staticmethod
     def _sent(stored: Stored) -> Sent:
         return Sent(stored.event_seq, stored.nonce, stored.run_seqs, "duplicate" if stored.duplicate else "accepted")
 
-    def _tell(self, new: NewEvent, stored: Stored) -> None:
+    def _tell(self, new: NewEvent, stored: Stored, *, committed: bool = True) -> None:
+        """``committed`` is false for a send in the application's transaction, which may yet be rolled back."""
         self._emitter.emit(
             signals.EVENT_SENT,
             new.tenant_id,
@@ -194,6 +233,7 @@ class Client:
             event_id=to_id(stored.event_seq, stored.nonce),
             runs=len(stored.run_seqs),
             duplicate=stored.duplicate,
+            committed=committed,
         )
 
 

@@ -11,6 +11,8 @@
     ├── TenantRequired           no tenant is current, and none was given
     ├── TenantMismatch           acting for another tenant than the current one
     ├── DuplicateKey             one idempotency key, two payloads
+    ├── QuotaExceeded            a hard quota of the tenant doesn't take the send
+    ├── TenantClosed             the tenant is being purged
     ├── RunNotFound              (also LookupError) no such run in this scope
     ├── RunFailed, RunCancelled, RunExpired     how an awaited run ended
     ├── WaitTimeout              (also TimeoutError) the run is still going on
@@ -38,12 +40,14 @@ __all__ = [
     "NotConfigured",
     "PayloadTooLarge",
     "ProviderUnavailable",
+    "QuotaExceeded",
     "RetryAfter",
     "RunCancelled",
     "RunExpired",
     "RunFailed",
     "RunNotFound",
     "StaleClaim",
+    "TenantClosed",
     "TenantMismatch",
     "TenantRequired",
     "UnknownEvent",
@@ -94,6 +98,24 @@ class TenantMismatch(JobsError):
 
 class DuplicateKey(JobsError):
     """The idempotency key was already used with another payload."""
+
+
+class QuotaExceeded(JobsError):
+    """A hard quota of the tenant does not take the send; nothing of it was stored.
+
+    ``quota`` is its name as in ``jobs.tenants.limit``; ``used`` of ``hard`` were used up when the send came.
+    """
+
+    def __init__(self, message: str, *, tenant_id: str = "", quota: str = "", used: int = 0, hard: int = 0) -> None:
+        super().__init__(message)
+        self.tenant_id = tenant_id
+        self.quota = quota
+        self.used = used
+        self.hard = hard
+
+
+class TenantClosed(JobsError):
+    """The tenant is being purged, and nothing is taken from it until that has ended."""
 
 
 class RunNotFound(JobsError, LookupError):

@@ -1,16 +1,75 @@
-"""An event loop in a thread of its own, for programs that have none: Flask, Django, scripts."""
+"""Between threads and event loops: blocking callers wait for a coroutine, and lend it their thread meanwhile.
+
+A program without event loop (Flask, Django, a script) gets one in a thread of its own. What belongs to the caller's thread, a
+database connection of its, is used there and nowhere else: the coroutine asks by ``on_callers_thread``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar, copy_context
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
-__all__ = ["LoopThread"]
+__all__ = ["LoopThread", "has_calling_thread", "on_callers_thread", "wait_for"]
 
 T = TypeVar("T")
+
+_Errand = Callable[[], None]
+_caller: ContextVar[SimpleQueue[_Errand | None] | None] = ContextVar("cgk_jobs_caller", default=None)
+"""Where the thread that waits for this coroutine takes its errands from."""
+
+
+def has_calling_thread() -> bool:
+    """Whether another thread waits for this coroutine."""
+    return _caller.get() is not None
+
+
+async def on_callers_thread(function: Callable[[], T]) -> T:
+    """Run ``function`` in the thread that waits for this coroutine; in this one if none does."""
+    errands = _caller.get()
+    if errands is None:
+        return function()
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def give(result: Callable[[], None]) -> None:
+        if not answer.done():
+            result()
+
+    def errand() -> None:
+        try:
+            result = function()
+        except Exception as error:
+            loop.call_soon_threadsafe(give, lambda error=error: answer.set_exception(error))
+        else:
+            loop.call_soon_threadsafe(give, lambda: answer.set_result(result))
+
+    errands.put(errand)
+    return await answer
+
+
+def wait_for(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """Run ``work`` on a loop of another thread, with the caller's tenant current, and wait for its answer."""
+    errands: SimpleQueue[_Errand | None] = SimpleQueue()
+    context = copy_context()
+    context.run(_caller.set, errands)
+
+    async def inside() -> T:
+        # A task made in the caller's context: run_coroutine_threadsafe would take the loop thread's.
+        return await loop.create_task(work, context=context)
+
+    done = asyncio.run_coroutine_threadsafe(inside(), loop)
+    done.add_done_callback(lambda _: errands.put(None))
+    try:
+        while (errand := errands.get()) is not None:
+            errand()
+        return done.result()
+    except BaseException:
+        done.cancel()
+        raise
 
 
 class LoopThread:
@@ -31,22 +90,7 @@ class LoopThread:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` on the loop, with the caller's tenant current, and wait for its answer."""
-        loop = self._started()
-        context = contextvars.copy_context()
-        done: asyncio.Future[T] | Any = None
-
-        async def inside() -> T:
-            # A task made in the caller's context: run_coroutine_threadsafe would take the loop thread's.
-            task = loop.create_task(work, context=context)
-            return await task
-
-        done = asyncio.run_coroutine_threadsafe(inside(), loop)
-        try:
-            answer: T = done.result()
-        except BaseException:
-            done.cancel()
-            raise
-        return answer
+        return wait_for(work, self._started())
 
     def close(self) -> None:
         """Stop the loop and wait for its thread; the next call starts another."""

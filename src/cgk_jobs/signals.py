@@ -22,6 +22,7 @@ RUN_SUSPENDED = "run.suspended"
 RUN_PUT_BACK = "run.put_back"
 CLAIM_LOST = "claim.lost"
 SCHEDULE_FIRED = "schedule.fired"
+QUOTA_REACHED = "quota.reached"
 WORKER_STARTED = "worker.started"
 WORKER_STOPPED = "worker.stopped"
 WORKER_RESCUED = "worker.rescued"
@@ -35,6 +36,7 @@ ALL = (
     RUN_PUT_BACK,
     CLAIM_LOST,
     SCHEDULE_FIRED,
+    QUOTA_REACHED,
     WORKER_STARTED,
     WORKER_STOPPED,
     WORKER_RESCUED,

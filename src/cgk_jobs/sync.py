@@ -14,8 +14,9 @@ from cgk_jobs.portal import LoopThread
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from cgk_jobs.controls import Queues, Schedules, Tenants
+    from cgk_jobs.controls import Queues, Schedules
     from cgk_jobs.runs import Runs
+    from cgk_jobs.tenants import Tenants
 
     class _AsyncJobs(Protocol):
         runs: Runs
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
         async def send(self, event: Any, /, *events: Any, **options: Any) -> Any: ...
 
-        async def send_many(self, items: Iterable[Event | Send]) -> list[Sent]: ...
+        async def send_many(self, items: Iterable[Event | Send], connection: Any = None) -> list[Sent]: ...
 
         async def trigger_and_wait(self, event: Event, timeout: Duration | None = None) -> Any: ...
 
@@ -65,13 +66,13 @@ class SyncJobs:
         self._portal = portal
 
     def send(self, event: Event | str, /, *events: Any, **options: Any) -> Sent | list[Sent]:
-        """As ``jobs.send``."""
+        """As ``jobs.send``. The statements of ``connection=`` are run in the calling thread."""
         answer: Sent | list[Sent] = self._portal.call(self._jobs.send(event, *events, **options))
         return answer
 
-    def send_many(self, items: Iterable[Event | Send]) -> list[Sent]:
+    def send_many(self, items: Iterable[Event | Send], connection: Any = None) -> list[Sent]:
         """As ``jobs.send_many``."""
-        return self._portal.call(self._jobs.send_many(items))
+        return self._portal.call(self._jobs.send_many(items, connection))
 
     def trigger_and_wait(self, event: Event, timeout: Duration | None = None) -> Any:
         """As ``jobs.trigger_and_wait``."""

@@ -14,6 +14,9 @@ from cgk_jobs.clock import Clock
 from cgk_jobs.engine.store import Store, WorkerSeat
 from cgk_jobs.testing.conformance.stateful import store_histories
 
+# Each history has a database of its own; a busy machine takes its time for those.
+pytestmark = pytest.mark.timeout(240)
+
 _server: list[PostgresLedgers] = []
 
 

@@ -49,7 +49,18 @@ PROMISED = [
     "create_provider",
     "Run",
 ]
-BEYOND = ["ForeignDatabase", "InvalidSchedule", "InvalidTask", "Priority", "StaleClaim", "TaskGroup", "upcasts"]
+BEYOND = [
+    "ForeignDatabase",
+    "InvalidSchedule",
+    "InvalidTask",
+    "Priority",
+    "Quota",
+    "QuotaExceeded",
+    "StaleClaim",
+    "TaskGroup",
+    "TenantClosed",
+    "upcasts",
+]
 
 ERRORS = [
     "InvalidEvent",

@@ -69,7 +69,13 @@ def test_the_answer_is_the_same_in_both_worlds(name: str, worlds: Worlds) -> Non
 def test_random_guesses_are_answered_alike(worlds: Worlds) -> None:
     seed = random.randrange(2**32)
     choose = random.Random(seed)
-    tables = {"runs": "payload", "finished_runs": "result", "steps": "result", "run_logs": "message", "idempotency_keys": "key"}
+    tables = {
+        "runs": "payload",
+        "finished_runs": "result",
+        "steps": "result",
+        "run_logs": "message",
+        "idempotency_keys": "key",
+    }
     with worlds[0].session() as first, worlds[1].session() as second:
         for session in (first, second):
             session.bind("attacker")

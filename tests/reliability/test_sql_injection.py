@@ -202,7 +202,9 @@ def test_the_trap_would_have_worked(world: World) -> None:
 def test_functions_made_to_answer_for_the_server_are_not_asked(world: World) -> None:
     """What is signed must come from the server itself, or the attacker has another session's binding signed."""
     with psycopg.connect(world.database.admin_url, autocommit=True) as admin:
-        admin.execute("CREATE SCHEMA shop; CREATE FUNCTION shop.pg_backend_pid() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+        admin.execute(
+            "CREATE SCHEMA shop; CREATE FUNCTION shop.pg_backend_pid() RETURNS integer LANGUAGE sql AS 'SELECT 1'"
+        )
         admin.execute("CREATE FUNCTION shop.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT to_timestamp(0)'")
         admin.execute("GRANT USAGE ON SCHEMA shop TO PUBLIC")
     with world.session() as session:
@@ -262,7 +264,7 @@ def test_a_hole_is_seen(change: str, name: str, postgres_ledgers: Ledgers) -> No
         change = change.replace(mark, role)
     before = world.rows()
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
-        admin.execute(change)  # type: ignore[arg-type]
+        admin.execute(change.encode())
         try:
             with world.session() as session:
                 # The binding would refuse some of these on its own.
@@ -272,6 +274,6 @@ def test_a_hole_is_seen(change: str, name: str, postgres_ledgers: Ledgers) -> No
                 session.connection.commit()
         finally:
             # Memberships are the whole server's.
-            admin.execute(f"REVOKE {names['{worker}']} FROM {names['{tenant}']}")  # type: ignore[arg-type]
+            admin.execute(f"REVOKE {names['{worker}']} FROM {names['{tenant}']}".encode())
     assert SECRET in " ".join(session.heard) or world.rows() != before
     postgres_ledgers.drop(database)

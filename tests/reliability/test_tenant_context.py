@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +235,181 @@ async def test_s32_cancelling_one_tenants_runs_leaves_the_others_theirs(jobs: Jo
                 assert await jobs.runs.wait(sent[tenant].run_id, 30) == tenant
     assert all(own == seen for own, seen in ended)
     assert {own for own, _ in ended[:5]} == set(TENANTS[0:10:2])
+
+
+# --- without an engine: ten thousand at once --------------------------------------------------------------------------
+
+MANY = 10_000
+"""The tasks of S32."""
+
+
+class Abandoned(Exception):
+    """Raised on purpose, out of the middle of a tenant's block."""
+
+
+def expect(tenant: str | None) -> None:
+    """Nobody but ``tenant`` is current, and where there is none, that is an error."""
+    if tenant is None:
+        with pytest.raises(TenantRequired):
+            current_tenant()
+    else:
+        assert current_tenant() == tenant
+
+
+async def wander(chance: random.Random, tenant: str | None) -> None:
+    """Some steps a handler may take, each of which gives the loop to others, looking around after every one."""
+
+    async def child() -> None:
+        await asyncio.sleep(0)
+        expect(tenant)
+
+    for _ in range(4):
+        await asyncio.sleep(0)
+        expect(tenant)
+        match chance.randrange(9):
+            case 0 if tenant is not None:
+                assert [tick async for tick in slow_ticks(2)] == [tenant, tenant]
+            case 1 if tenant is not None:
+                assert list(ticks(2)) == [tenant, tenant]
+            case 2:
+                await asyncio.gather(child(), child())
+            case 3:
+                other = chance.choice(TENANTS)
+                with pytest.raises(Abandoned), across_tenants(reason="a test"):  # noqa: PT012
+                    expect(None)
+                    with tenant_context(other):
+                        await asyncio.sleep(0)
+                        expect(other)
+                        raise Abandoned
+            case 4:
+                cancelled = asyncio.create_task(asyncio.Event().wait())
+                await asyncio.sleep(0)
+                cancelled.cancel()
+                await asyncio.gather(cancelled, return_exceptions=True)
+            case 5 if chance.random() < 0.2:
+                await asyncio.to_thread(expect, tenant)
+            case 6:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0):
+                        await child()
+            case 7 if tenant is not None:
+                found: list[str] = []
+                async with entered_async(found):
+                    await child()
+                assert found == [tenant, tenant]
+            case 8:
+                asyncio.get_running_loop().call_soon(expect, tenant)
+            case _:
+                pass
+        expect(tenant)
+
+
+@pytest.mark.timeout(300)
+async def test_s32_ten_thousand_tasks(caplog: pytest.LogCaptureFixture) -> None:
+    """Tasks with a tenant, tasks without one, and tasks that are cancelled in the middle of a tenant's block, all interleaved."""
+    caplog.set_level("ERROR")
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+
+    async def one(number: int) -> None:
+        own = random.Random(seed + number)
+        tenant = None if number % 10 == 0 else TENANTS[number % len(TENANTS)]
+        expect(None)
+        if tenant is None:
+            await wander(own, None)
+        else:
+            try:
+                with tenant_context(tenant):
+                    await wander(own, tenant)
+                    if number % 10 == 1:
+                        await asyncio.Event().wait()
+                    if number % 10 == 2:
+                        raise Abandoned
+            finally:
+                expect(None)
+
+    async with asyncio.TaskGroup() as together:
+        tasks = [together.create_task(quietly(one(number))) for number in range(MANY)]
+        await until_async(lambda: sum(not task.done() for task in tasks) <= MANY // 10)
+        cut_short = [task for task in tasks if not task.done()]
+        assert len(cut_short) == MANY // 10
+        for task in cut_short:
+            task.cancel()
+    assert sum(task.cancelled() for task in tasks) == MANY // 10
+    expect(None)
+    # What was called by the loop itself could only tell its log.
+    assert caplog.text == ""
+
+
+async def quietly(coroutine: Coroutine[Any, Any, None]) -> None:
+    with suppress(Abandoned):
+        await coroutine
+
+
+def test_s32_threads_that_are_used_again_have_no_tenant_left() -> None:
+    """A pool's thread is nobody's between two tenants, however the last one ended."""
+
+    def visit(number: int) -> None:
+        expect(None)
+        tenant = TENANTS[number % len(TENANTS)]
+        with suppress(Abandoned), tenant_context(tenant):
+            expect(tenant)
+            if number % 3 == 0:
+                raise Abandoned
+        if number % 5 == 0:
+            with suppress(Abandoned), across_tenants(reason="a test"):
+                expect(None)
+                raise Abandoned
+        expect(None)
+
+    with ThreadPoolExecutor(16) as threads:
+        for _ in threads.map(visit, range(MANY)):
+            pass
+
+
+def test_s32_loops_in_threads_do_not_meet() -> None:
+    """Eight event loops at once, each with tenants of its own."""
+
+    async def crowd(first: int) -> None:
+        async def one(number: int) -> None:
+            with tenant_context(f"loop-{first}-{number}"):
+                await wander(random.Random(number), f"loop-{first}-{number}")
+
+        await asyncio.gather(*map(one, range(100)))
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in threads.map(lambda first: asyncio.run(crowd(first)), range(8)):
+            pass
+
+
+async def test_s32_a_generator_belongs_to_who_asks_it() -> None:
+    """Begun in one tenant and gone on with in another, it sees the one that is current when it runs, never both."""
+    with tenant_context("begun"):
+        blocking, async_ = ticks(3), slow_ticks(3)
+        assert next(blocking) == "begun"
+        assert await anext(async_) == "begun"
+    with tenant_context("goes-on"):
+        assert next(blocking) == "goes-on"
+        assert await asyncio.create_task(anext_of(async_)) == "goes-on"
+    with pytest.raises(TenantRequired):
+        next(blocking)
+    with pytest.raises(TenantRequired):
+        await anext(async_)
+
+
+async def anext_of(generator: AsyncIterator[str]) -> str:
+    return await anext(generator)
+
+
+def test_s32_a_process_that_is_started_has_no_tenant() -> None:
+    """Neither a spawned process nor a pool's inherits the tenant of who started it: it is told."""
+    with tenant_context("acme"), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+        assert processes.submit(tenant_or_none).result() is None
+    expect(None)
+
+
+def tenant_or_none() -> str | None:
+    try:
+        return current_tenant()
+    except TenantRequired:
+        return None

@@ -42,12 +42,14 @@ class World:
             )
             for tenant, words, count in ((owner, SECRET, 40), ("attacker", "own", 3)):
                 fill(connection, tenant, words, count)
-            row = connection.execute("SELECT relowner::regrole::text FROM pg_class WHERE oid = 'cgk_jobs.runs'::regclass")
+            row = connection.execute(
+                "SELECT relowner::regrole::text FROM pg_class WHERE oid = 'cgk_jobs.runs'::regclass"
+            )
             self.prefix = row.fetchall()[0][0].removesuffix("_owner")
         with psycopg.connect(database.admin_url, autocommit=True) as connection:
             connection.execute("ANALYZE")
         with psycopg.connect(database.worker_url) as connection:
-            inner, outer = connection.execute(READ_KEY).fetchall()[0]
+            inner, outer = connection.execute(READ_KEY.encode()).fetchall()[0]
         self.tokens = TenantTokens(inner, outer)
 
     def rows(self, tenant: str | None = None) -> dict[str, list[str]]:
@@ -57,7 +59,7 @@ class World:
             for table in TABLES:
                 column = "id" if table == "tenants" else "tenant_id"
                 rows = connection.execute(
-                    f"SELECT t::text FROM cgk_jobs.{table} t WHERE %s IN ('', {column}) ORDER BY 1",  # type: ignore[arg-type]
+                    f"SELECT t::text FROM cgk_jobs.{table} t WHERE %s IN ('', {column}) ORDER BY 1".encode(),
                     [tenant or ""],
                 )
                 found[table] = [row[0] for row in rows]
@@ -109,9 +111,9 @@ class Session:
 
     def bind(self, tenant: str, *, allow_unsafe: bool = False) -> str:
         """Bind this transaction as the package does. Returns the token."""
-        challenge = self.connection.execute(CHALLENGE).fetchall()[0]
+        challenge = self.connection.execute(CHALLENGE.encode()).fetchall()[0]
         token = self.tokens.answer(tenant, challenge, allow_unsafe=allow_unsafe)
-        check_bound(tenant, challenge, self.connection.execute(BIND, [token]).fetchall()[0])
+        check_bound(tenant, challenge, self.connection.execute(BIND.encode(), [token]).fetchall()[0])
         return token
 
     def run(self, script: str) -> None:
@@ -125,10 +127,10 @@ class Session:
         cursor = self.connection.cursor()
         try:
             if script.startswith("COPY") and "STDOUT" in script:
-                with cursor.copy(script) as copy:  # type: ignore[arg-type]
+                with cursor.copy(script.encode()) as copy:
                     self.heard.extend(bytes(block).decode() for block in copy)
                 return
-            cursor.execute(script)  # type: ignore[arg-type]
+            cursor.execute(script.encode())
             while True:
                 if cursor.description is not None:
                     self.heard.extend(map(str, cursor.fetchall()))
@@ -137,7 +139,9 @@ class Session:
         except psycopg.Error as error:
             diagnostic = error.diag
             self.heard.extend(
-                str(part) for part in (error, diagnostic.message_detail, diagnostic.message_hint, diagnostic.context) if part
+                str(part)
+                for part in (error, diagnostic.message_detail, diagnostic.message_hint, diagnostic.context)
+                if part
             )
 
     def look_everywhere(self) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
@@ -121,11 +121,11 @@ class PostgresServer:
         login = parts.netloc.rpartition("@")[0] if user is None else f"{quote(user)}:{quote(password or '')}"
         return urlunsplit((parts.scheme, f"{login}@{place}", f"/{database}", parts.query, ""))
 
-    def execute(self, statement: str, *names: str) -> None:
+    def execute(self, statement: LiteralString, *names: str) -> None:
         """Run a statement as the administrator, outside a transaction; ``{}`` in it take quoted names."""
         if self._admin is None or self._admin.closed:
             self._admin = psycopg.connect(self.url, autocommit=True)
-        self._admin.execute(sql.SQL(cast(LiteralString, statement)).format(*map(sql.Identifier, names)))
+        self._admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def empty_database(self) -> str:
         """The name of a new database with nothing in it."""

@@ -21,7 +21,9 @@ schema.add_command(apply_schema, "apply")
 
 
 @schema.command("print")
-@click.option("--provider", type=click.Choice(["embedded", "postgres"]), help="Whose; default: the configured ledger's.")
+@click.option(
+    "--provider", type=click.Choice(["embedded", "postgres"]), help="Whose; default: the configured ledger's."
+)
 @click.option("--roles", "prefix", metavar="PREFIX", default="cgk_jobs", show_default=True, help="Begins the names of PostgreSQL's roles.")  # fmt: skip
 def print_schema(*, provider: str | None, prefix: str) -> None:
     """Print the SQL of every migration, in order. For PostgreSQL psql can run it."""
@@ -51,9 +53,8 @@ def check(*, database_url: str | None, as_json: bool) -> None:
     address = database_url or admin_address()
     if address is None:
         settings = read_settings()
+        address = None if settings.postgres is None else settings.postgres.worker
         if settings.database is not None:
             check_file(settings.database, as_json=as_json)
-            return
-        assert settings.postgres is not None
-        address = settings.postgres.worker
-    check_postgres(address, as_json=as_json)
+    if address is not None:
+        check_postgres(address, as_json=as_json)

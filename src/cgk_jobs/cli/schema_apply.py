@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from cgk_jobs.cli.options import json_option
 
 if TYPE_CHECKING:
     from cgk_jobs.engine.postgres.logins import Login
+    from cgk_jobs.engine.postgres.roles import Roles
 
 __all__ = ["apply_schema"]
 
@@ -64,7 +66,9 @@ def apply_schema(
     if write_env is not None:
         _write_env(write_env, logins)
     hidden = write_env is not None or not is_terminal(sys.stdout)
-    addresses = {name: _masked(login.url) if hidden else login.url for name, login in zip(_VARIABLES, logins, strict=True)}
+    addresses = {
+        name: _masked(login.url) if hidden else login.url for name, login in zip(_VARIABLES, logins, strict=True)
+    }
     notes = [note for login in logins for note in login.notes]
     if as_json:
         show_json({"ledger": shown, "applied": versions, "environment": addresses, "notes": notes})
@@ -74,12 +78,12 @@ def apply_schema(
     _tell(shown, versions, logins, notes, write_env, hidden=hidden)
 
 
-async def _apply(address: str, roles: object, worker: str | None, tenant: str | None, new: bool) -> tuple[list[int], tuple[Login, Login]]:  # fmt: skip
+async def _apply(
+    address: str, roles: Roles, worker: str | None, tenant: str | None, new: bool
+) -> tuple[list[int], tuple[Login, Login]]:
     from cgk_jobs.engine.postgres.logins import make_logins
     from cgk_jobs.engine.postgres.migrate import apply
-    from cgk_jobs.engine.postgres.roles import Roles
 
-    assert isinstance(roles, Roles)
     versions = await apply(address, roles=roles)
     return versions, await make_logins(address, roles=roles, worker=worker, tenant=tenant, new_passwords=new)
 
@@ -108,24 +112,38 @@ def _masked(url: str) -> str:
 
 
 def _write_env(path: Path, logins: tuple[Login, Login]) -> None:
-    """Put both addresses into ``path``, in place of what stood there for them; all else stays. Raises ``WrongUsage``."""
-    from cgk_jobs.cli.pyproject_file import read_text, write_text
+    """Put both addresses into ``path``, in place of what stood there for them; all else stays.
 
-    text = read_text(path)
+    Raises ``WrongUsage`` for an address whose password is not known, after the other one was written.
+    """
+    from cgk_jobs.cli.pyproject_file import read_text
+
+    text = before = read_text(path)
+    unknown: list[str] = []
     for name, login in zip(_VARIABLES, logins, strict=True):
         line = re.compile(rf"^[ \t]*(?:export[ \t]+)?{name}[ \t]*=.*$", re.MULTILINE)
-        if not login.has_password:
-            if line.search(text):
-                continue
-            raise WrongUsage(
-                f"the password of {login.name} is not known here, so {name} can't be written to {path}: write it yourself, "
-                "or give --new-passwords too if this command made the login"
-            )
         written = f"{name}={login.url}"
         if line.search(text):
-            text = line.sub(lambda _, written=written: written, text)
-        else:
+            text = line.sub(written.replace("\\", r"\\"), text) if login.has_password else text
+        elif login.has_password:
             text += f"{'' if not text or text.endswith(chr(10)) else chr(10)}{written}\n"
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    write_text(path, text)
+        else:
+            unknown.append(f"{name} ({login.name})")
+    if text != before:
+        _write_private(path.resolve(), text)
+    if unknown:
+        raise WrongUsage(
+            f"the password for {' and '.join(unknown)} is not known here, so {path} is yours to complete; or give "
+            "--new-passwords too, if this command made the login"
+        )
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace the file at once by one that only its owner can read, from its first byte on."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

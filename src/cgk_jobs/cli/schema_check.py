@@ -86,7 +86,8 @@ def check_postgres(url: str, *, as_json: bool) -> None:
         raise NotReady(f"{shown}: {found.problems[0]}")
     severe = sum(one.severe for one in problems)
     if found.problems or severe:
-        broken = [f"the wall between tenants has {severe} faults: see the remedies"] if severe else []
+        count = "a fault: see its remedy" if severe == 1 else f"{severe} faults: see their remedies"
+        broken = [f"the wall between tenants has {count}"] if severe else []
         raise Failure("; ".join([*found.problems, *broken]))
     say("The ledger is in order, and the wall between tenants stands." + (" Do mind the advice." if problems else ""))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
+from cgk_jobs.engine.exporting import ExportRow
+from cgk_jobs.engine.quotas import Counter, TenantQuotas
 from cgk_jobs.engine.records import (
     AttemptRecord,
     LogLine,
@@ -20,6 +22,7 @@ from cgk_jobs.engine.records import (
     WorkerRecord,
 )
 from cgk_jobs.engine.states import State
+from cgk_jobs.engine.usage import UsageRecord
 
 __all__ = ["Reads", "RunFilter"]
 
@@ -86,4 +89,19 @@ class Reads(Protocol):
 
     def workers(self) -> Awaitable[list[WorkerRecord]]:
         """Registered workers."""
+        ...
+
+    def quotas(self, tenant_id: str) -> Awaitable[tuple[TenantQuotas, Counter]]:
+        """A tenant's quotas and what it has used of them; both empty for a tenant without any."""
+        ...
+
+    def usage(self, tenant_id: str, *, since: int, every: int) -> Awaitable[UsageRecord]:
+        """Everything kept of a tenant, counted. Reads every run of it.
+
+        Sends and finishes are counted from ``since`` on, by periods of ``every``: microseconds.
+        """
+        ...
+
+    def export(self, tenant_id: str) -> AsyncGenerator[list[ExportRow], None]:
+        """Every row of a tenant as of one moment, in portions. Close it if it isn't read to its end."""
         ...

@@ -6,9 +6,10 @@ whether it landed: an attempt that lost its run writes nothing any more. The rea
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
+from cgk_jobs.engine.quotas import Crossing, TenantQuotas
 from cgk_jobs.engine.reads import Reads
 from cgk_jobs.engine.records import (
     Appetite,
@@ -23,6 +24,7 @@ from cgk_jobs.engine.records import (
     Subscription,
     TenantRecord,
 )
+from cgk_jobs.errors import DuplicateKey
 
 __all__ = ["Hints", "Store", "WorkerSeat"]
 
@@ -71,7 +73,18 @@ class Store(Protocol):
         ...
 
     def insert(self, events: Sequence[NewEvent]) -> Awaitable[list[Stored]]:
-        """Store events, each with a run for every task that listens, all or none."""
+        """Store events, each with a run for every task that listens, all or none.
+
+        Raises ``QuotaExceeded`` and ``TenantClosed`` too.
+        """
+        ...
+
+    async def insert_in(self, connection: Any, events: Sequence[NewEvent]) -> list[Stored | DuplicateKey]:
+        """Store events in the open transaction of the application's own connection: with its commit, or never.
+
+        An event whose key was used with another payload is answered so in its place, and not stored. Raises ``Unsupported``
+        where the ledger is in no database the application could have a connection to.
+        """
         ...
 
     def subscribe(self, subscriptions: Sequence[Subscription]) -> Awaitable[None]:
@@ -140,6 +153,22 @@ class Store(Protocol):
         """Write a tenant's settings; a pause parks its ready runs, its end frees them."""
         ...
 
+    def put_quotas(self, quotas: TenantQuotas) -> Awaitable[None]:
+        """Write a tenant's quotas, and count what it has used. From then on sends are held to them, whoever sends."""
+        ...
+
+    def watch_quotas(self, told: Callable[[Crossing], None]) -> Callable[[], None]:
+        """Call ``told`` when a send of this process reached a soft quota; returns the function that ends it."""
+        ...
+
+    def purge(self, tenant_id: str, count: int) -> Awaitable[Mapping[str, int]]:
+        """Delete rows of a tenant, some ``count`` at a time; how many of each table. Empty: there are none left."""
+        ...
+
+    def forget_tenant(self, tenant_id: str) -> Awaitable[None]:
+        """The last step of a purge: forget the tenant's settings, everywhere. Its sends are taken again, as of a new one."""
+        ...
+
     def pause(self, kind: str, name: str) -> Awaitable[None]:
         """Pause a ``queue`` or a ``schedule``."""
         ...
@@ -161,7 +190,10 @@ class Store(Protocol):
     def fire(
         self, before: ScheduleRecord, after: ScheduleRecord, events: Sequence[NewEvent]
     ) -> Awaitable[list[Stored] | None]:
-        """Store a part of a tick's runs and move the schedule on, if it stands where the caller saw it; else ``None``."""
+        """Store a part of a tick's runs and move the schedule on, if it stands where the caller saw it; else ``None``.
+
+        Ticks that a tenant's hard quota does not take are left out, and counted for the tenant as refused.
+        """
         ...
 
     # upkeep

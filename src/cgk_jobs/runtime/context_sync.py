@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cgk_jobs.errors import NotConfigured
 from cgk_jobs.events.event import Event
 from cgk_jobs.events.sent import Duration, Sent
+from cgk_jobs.portal import wait_for
 
 if TYPE_CHECKING:
     from cgk_jobs.runtime.context import Context
@@ -37,7 +38,7 @@ class SyncContext:
         if loop is None:
             work.close()
             raise NotConfigured("ctx.sync is for plain functions (`def`); in an `async def` handler await ctx itself")
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        return wait_for(work, loop)
 
     def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`Context.step`; ``function`` is a plain one."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from tests.servers.ledgers import Ledgers
@@ -101,8 +99,8 @@ def names(postgres_ledgers: Ledgers) -> dict[str, str]:
 
 
 @pytest.fixture
-def ledger(postgres_database: LedgerDatabase) -> Iterator[LedgerDatabase]:
-    yield postgres_database
+def ledger(postgres_database: LedgerDatabase) -> LedgerDatabase:
+    return postgres_database
 
 
 def named(text: str, names: dict[str, str]) -> str:

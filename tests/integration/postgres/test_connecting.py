@@ -159,6 +159,47 @@ async def test_an_interrupted_transaction_leaves_nothing_behind(database: Databa
         assert await database.rows(name) == []
 
 
+@pytest.mark.parametrize("unwinding", [SystemExit, asyncio.CancelledError])
+async def test_a_transaction_that_is_unwound_leaves_nothing_behind(
+    postgres_database: LedgerDatabase, unwinding: type[BaseException]
+) -> None:
+    """By what is no ``Exception``, nobody rolls back: the connection must not be lent again as it is."""
+    database = Database(postgres_database.worker_url, SYSTEM, size=1)
+
+    async def unwinds(work: Work) -> None:
+        await work.run("add")
+        raise unwinding
+
+    with statement("INSERT INTO cgk_jobs.paused (paused_at, kind, name) VALUES (1, 'queue', 'a')", "add"):
+        for _ in range(2):
+            with pytest.raises(unwinding):
+                await database.retried(unwinds)
+    with statement("SELECT 1 FROM cgk_jobs.paused") as name:
+        assert await database.rows(name) == []
+    database.close()
+
+
+async def test_an_interrupted_statement_is_in_nobodys_way(
+    postgres_database: LedgerDatabase, database: Database
+) -> None:
+    lone = Database(postgres_database.worker_url, SYSTEM, size=1)
+    with (
+        statement("SELECT pg_sleep(60)") as sleep,
+        statement("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'", "asleep"),
+    ):
+        await lone.rows("list_tenants")
+        sleeper = asyncio.create_task(lone.value(sleep))
+        while await database.value("asleep") < 1:
+            continue
+        sleeper.cancel()
+        assert await lone.rows("list_tenants") == []
+        with pytest.raises(asyncio.CancelledError):
+            await sleeper
+        while await database.value("asleep") > 0:
+            continue
+    lone.close()
+
+
 async def test_a_failure_that_was_swallowed_is_not_reported_as_done(database: Database) -> None:
     async def swallows(work: Work) -> None:
         with pytest.raises(asyncpg.DivisionByZeroError):
@@ -244,6 +285,8 @@ def test_a_forked_child_opens_connections_of_its_own(postgres_database: LedgerDa
             try:
                 asyncio.events._set_running_loop(None)
                 code = 0 if asyncio.new_event_loop().run_until_complete(pid()) != before else 2
+                database.close()
+                gc.collect()
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -262,6 +305,14 @@ async def test_the_pool_recovers_from_a_restart(postgres_server: PostgresServer,
                 await database.rows("list_tenants")
         await asyncio.to_thread(postgres_server.start)
         assert await database.rows("list_tenants") == []
+
+
+async def test_connections_that_ended_while_nobody_used_them_are_not_lent(
+    postgres_server: PostgresServer, database: Database
+) -> None:
+    await asyncio.gather(*[database.rows("list_tenants") for _ in range(3)])
+    await asyncio.to_thread(postgres_server.restart)
+    assert await database.rows("list_tenants") == []
 
 
 async def test_a_connection_lost_in_a_statement(postgres_server: PostgresServer, database: Database) -> None:

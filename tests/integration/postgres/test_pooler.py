@@ -61,6 +61,20 @@ async def test_statements_and_transactions(database: Database) -> None:
     assert 1 <= len(pids) <= 2
 
 
+async def test_no_statement_is_mistaken_for_another(database: Database) -> None:
+    """Parsed on one server connection and run on the next, it would be the one somebody else has parsed there."""
+
+    async def one(name: str, number: int, expected: int) -> None:
+        for _ in range(60):
+            assert await database.value(name, number) == expected
+
+    with statement("SELECT $1::integer + 1", "plus_one"), statement("SELECT $1::integer * 10", "times_ten"):
+        await asyncio.gather(
+            *[one("plus_one", number, number + 1) for number in range(8)],
+            *[one("times_ten", number, number * 10) for number in range(8)],
+        )
+
+
 async def test_what_the_pooler_can_is_found_out(pgbouncer: PgBouncer, postgres_database: LedgerDatabase) -> None:
     database = Database(pgbouncer.address(postgres_database.worker_url), SYSTEM)
     await database.rows("list_tenants")
@@ -69,11 +83,13 @@ async def test_what_the_pooler_can_is_found_out(pgbouncer: PgBouncer, postgres_d
 
 
 async def test_what_the_pooler_can_not_is_found_out(
-    old_pgbouncer: PgBouncer, postgres_database: LedgerDatabase
+    old_pgbouncer: PgBouncer, postgres_database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = old_pgbouncer.address(postgres_database.worker_url)
-    # The second finds statements which the first has left on the server, under the names it would use itself.
+    # The second finds statements the first has left on the server, under the names it would use itself: another process
+    # counts from the same number.
     for _ in range(2):
+        monkeypatch.setattr("asyncpg.connection._uid", 0)
         database = Database(url, SYSTEM)
         await database.rows("list_tenants")
         assert (database.server.pooled, database.server.named) == (True, False)

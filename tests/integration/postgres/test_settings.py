@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+from tests.servers.ledgers import Ledgers
 from tests.servers.postgres import LedgerDatabase
 
 from cgk_jobs.clock import Clock, ManualClock, SystemClock
@@ -14,6 +15,7 @@ from cgk_jobs.engine.holds import paused_tenant_hold, unknown_task_hold
 from cgk_jobs.engine.postgres import tenants
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database
+from cgk_jobs.engine.postgres.migrate import apply
 from cgk_jobs.engine.postgres.store import PostgresStore
 from cgk_jobs.engine.records import Appetite, NewEvent, Subscription, TenantRecord
 from cgk_jobs.errors import InvalidEvent, TenantRequired
@@ -90,12 +92,16 @@ async def test_thousands_of_runs_are_parked_and_freed(store: PostgresStore, post
     await send(store, "acme", 2_500)
     await store.put_tenant(ACME._replace(paused=True))
     assert set(holds(postgres_database)) == {paused_tenant_hold("acme")}
-    await send(store, "globex", 50)
+    await send(store, "globex", 300)
+    for _ in range(3):
+        await store.exchange(seat.id, [], APPETITE)
+    await send(store, "globex", 100)
     await store.put_tenant(ACME)
     assert set(holds(postgres_database)) == {None}
-    # A backlog that was let go takes its turns with others: it got new places, not those it had before the pause.
+    # A backlog that was let go takes turns with others: it got new places. With those from before the pause it would be
+    # ahead of them by all that was claimed meanwhile.
     claims = (await store.exchange(seat.id, [], APPETITE)).claims
-    assert 40 <= sum(claim.tenant_id == "globex" for claim in claims) <= 50
+    assert 45 <= sum(claim.tenant_id == "globex" for claim in claims) <= 55
     await seat.leave()
 
 
@@ -182,3 +188,39 @@ async def test_settings_in_memory_are_replaced_whole(postgres_database: LedgerDa
     assert await tenants.free_resumed(database, store._placing, configuration) == 0
     store.close()
     database.close()
+
+
+async def test_reasons_are_found_whatever_language_the_database_sorts_in(
+    postgres_ledgers: Ledgers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBS_ALLOW_UNSAFE_ROLE", "1")
+    server = postgres_ledgers.server
+    name = server.empty_database()
+    server.drop(name)
+    try:
+        server.execute(
+            "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'", name
+        )
+    except psycopg.Error as error:
+        pytest.skip(f"this server knows no language's order: {error}")
+    await apply(server.address(name), roles=postgres_ledgers.roles)
+    reasons = [
+        paused_tenant_hold("a-b"),
+        paused_tenant_hold("zz"),
+        unknown_task_hold("sync"),
+        unknown_task_hold("Über"),
+    ]
+    with psycopg.connect(server.address(name)) as connection:
+        order = connection.execute("SELECT ':' < ';'").fetchone()
+        assert order == (False,), "in this language the semicolon comes first"
+        for seq, hold in enumerate(reasons):
+            connection.execute(
+                "INSERT INTO cgk_jobs.runs (seq, nonce, event_seq, created_at, event_version, tenant_id, task, queue, state,"
+                " event_name, payload, held_by) VALUES (%s, 1, 1, 1, 1, 'a', 't', 'q', 'queued', 'e', '{}', %s)",
+                (seq, hold),
+            )
+    database = Database(server.address(name), SystemClock())
+    assert [row[0] for row in await database.rows("held_tenants", paused_tenant_hold(""))] == reasons[:2]
+    assert [row[0] for row in await database.rows("held_unknown_tasks")] == reasons[2:]
+    database.close()
+    server.drop(name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from tests.integration.tenancy.redis_server import running_redis
 from tests.integration.tenancy.shop import Shop, make_shop
 from tests.servers.ledgers import Ledgers
 
@@ -23,3 +24,9 @@ def admin(shop: Shop) -> Iterator[psycopg.Connection]:
     """Somebody who sees the server from outside."""
     with psycopg.connect(shop.admin_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server, started with the first test that asks for it."""
+    yield from running_redis()

@@ -46,7 +46,7 @@ def make_shop(ledger: LedgerDatabase) -> Shop:
     """Tables and rows, by the SQL the guards give."""
     login = urlsplit(ledger.tenant_url).username or ""
     with psycopg.connect(ledger.worker_url) as worker:
-        row = worker.execute(READ_KEY).fetchone()
+        row = worker.execute(READ_KEY.encode()).fetchone()
         assert row is not None
         tokens = TenantTokens(bytes(row[0]), bytes(row[1]))
     schemas = TenantSchemas()

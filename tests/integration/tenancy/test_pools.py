@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from tests.integration.tenancy.shop import GUARDS, TABLES, TENANTS, Shop, expected, notes
 from tests.reliability.processes import until_async
+from tests.servers.pgbouncer import PgBouncer
 
 from cgk_jobs import NotConfigured, TenantRequired, platform, tenant
 from cgk_jobs.tenancy import TenantRows, TenantSchemas, bind_tenant, tenant_connection
@@ -84,7 +85,7 @@ class Asyncpg:
 
 @asynccontextmanager
 async def opened(driver: str, url: str) -> AsyncIterator[Psycopg | Asyncpg]:
-    async with {"psycopg": Psycopg, "asyncpg": Asyncpg}[driver](url) as pool:
+    async with Psycopg(url) if driver == "psycopg" else Asyncpg(url) as pool:
         yield pool
 
 
@@ -118,7 +119,7 @@ async def test_without_a_tenant_no_connection_is_taken(pool: Any, shop: Shop, ki
 async def test_what_a_tenant_writes_is_its_own(pool: Any, shop: Shop) -> None:
     guard = shop.guard("signed")
     with tenant(FIRST):
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012
             async with pool.connection(guard) as connection:
                 await pool.run(connection, "INSERT INTO orders_signed VALUES ('acme', 'third') RETURNING note")
                 assert len(await pool.run(connection, notes("signed"))) == 3
@@ -169,7 +170,7 @@ async def test_a_setting_can_be_changed_by_sql_and_a_signed_binding_cannot(pool:
 
 
 async def raises(pool: Any, guard: Any, kind: str, admin: Any) -> None:
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012
         async with pool.connection(guard) as connection:
             await pool.run(connection, notes(kind))
             raise ZeroDivisionError
@@ -182,7 +183,7 @@ async def breaks_the_transaction(pool: Any, guard: Any, kind: str, admin: Any) -
 
 
 async def times_out(pool: Any, guard: Any, kind: str, admin: Any) -> None:
-    with pytest.raises((psycopg.errors.QueryCanceled, asyncpg.QueryCanceledError)):
+    with pytest.raises((psycopg.errors.QueryCanceled, asyncpg.QueryCanceledError)):  # noqa: PT012
         async with pool.connection(guard) as connection:
             await pool.run(connection, "SET LOCAL statement_timeout = 1")
             await pool.run(connection, "SELECT pg_sleep(30)")
@@ -206,7 +207,7 @@ async def is_cancelled(pool: Any, guard: Any, kind: str, admin: Any) -> None:
 
 
 async def is_killed(pool: Any, guard: Any, kind: str, admin: Any) -> None:
-    with pytest.raises((psycopg.OperationalError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+    with pytest.raises((psycopg.OperationalError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):  # noqa: PT012
         async with pool.connection(guard) as connection:
             (pid,) = await pool.run(connection, "SELECT pg_backend_pid()")
             await pool.run(connection, notes(kind))
@@ -308,13 +309,13 @@ async def test_a_login_that_row_security_does_not_hold_for_is_refused(shop: Shop
 
 
 async def test_a_platform_login_sees_all_only_across_tenants(shop: Shop, admin: psycopg.Connection) -> None:
-    with admin.transaction():
-        pass
     database = admin.info.dbname
     role, login = f"{database}_platform", f"{database}_operator"
     admin.execute(f'CREATE ROLE "{role}"; CREATE ROLE "{login}" LOGIN PASSWORD \'x\' IN ROLE "{role}"'.encode())
     try:
-        admin.execute(f'CREATE TABLE both_ways AS SELECT * FROM orders_plain; GRANT SELECT ON both_ways TO "{login}"'.encode())
+        admin.execute(
+            f'CREATE TABLE both_ways AS SELECT * FROM orders_plain; GRANT SELECT ON both_ways TO "{login}"'.encode()
+        )
         admin.execute(TenantRows().table_sql("both_ways", platform_role=role).encode())
         place = shop.admin_url.rpartition("@")[2]
         async with opened("asyncpg", f"postgresql://{login}:x@{place}") as pool:
@@ -405,3 +406,25 @@ def test_the_tables_are_guarded_in_these_tests(admin: psycopg.Connection) -> Non
     for kind in ("plain", "signed"):
         row = admin.execute(f"SELECT count(*) FROM {TABLES[kind]}".encode()).fetchone()
         assert row == (4,)
+
+
+@pytest.mark.parametrize("kind", GUARDS)
+async def test_behind_a_pooler_that_pools_transactions(shop: Shop, pgbouncer: PgBouncer, kind: str) -> None:
+    """Two server connections for sixteen of the clients: each transaction may be on another one."""
+    guard = shop.guard(kind)
+    pool = await asyncpg.create_pool(pgbouncer.address(shop.url), min_size=16, max_size=16)
+
+    async def one(name: str) -> list[str]:
+        with tenant(name):
+            async with tenant_connection(pool, guard) as connection:
+                first = [row[0] for row in await connection.fetch(notes(kind))]
+                await asyncio.sleep(0)
+                return first if first == [row[0] for row in await connection.fetch(notes(kind))] else ["changed"]
+
+    try:
+        names = [TENANTS[number % 2] for number in range(120)]
+        assert await asyncio.gather(*map(one, names)) == [expected(name) for name in names]
+        for rows in ("plain", "signed"):
+            assert await asyncio.gather(*(pool.fetch(notes(rows)) for _ in range(32))) == [[]] * 32
+    finally:
+        await pool.close()

@@ -11,6 +11,7 @@ from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.quotas import revived
 from cgk_jobs.engine.postgres.readying import Waiting, make_ready
 from cgk_jobs.engine.records import RunKey
 
@@ -53,7 +54,9 @@ async def finish(work: Work, limits: LimitBook, keys: Sequence[RunKey], state: s
         return 0
     ordered = sorted(keys)
     ended = await work.rows("finish_runs", *zip(*ordered, strict=True), [state] * len(ordered), now)
-    return await limits.free(work, slots_of(ended))
+    made_ready = await limits.free(work, slots_of(ended))
+    await limits.give_back(work, [(row["tenant_id"], row["payload_bytes"]) for row in ended])
+    return made_ready
 
 
 def slots_of(rows: Iterable[Any]) -> dict[tuple[str, str], int]:
@@ -75,6 +78,7 @@ async def retry(
         if not await work.run("revive_run", *run):
             return False
         await make_ready(work, placing, configuration, [Waiting(*run, queue, lane)])
+        await revived(work, configuration, *run)
         return True
 
     return await database.retried(verb)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.quotas import Crossing
 from cgk_jobs.engine.records import NewEvent, Stored, Subscription
 from cgk_jobs.wire.ids import Nonces
 
@@ -34,6 +35,8 @@ class Batch:
         self._runs = 0
         self.made_ready = 0
         """Runs that are ready once this is stored."""
+        self.crossings: Sequence[Crossing] = ()
+        """Soft quotas that what is stored reaches."""
         self.first_due: int | None = None
         """The earliest moment given to a run."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from cgk_jobs.engine.holds import paused_tenant_hold
 from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.quotas import TenantQuotas
 from cgk_jobs.engine.records import PausedRecord, Subscription, TenantRecord
 from cgk_jobs.tenancy.ids import PLATFORM, parse_tenant_id
 
@@ -30,6 +31,7 @@ class _Settings:
     paused_tenants: frozenset[str] = frozenset()
     limited_tenants: Sequence[str] = ()
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    quotas: Mapping[str, TenantQuotas] = field(default_factory=dict[str, TenantQuotas])
     paused_queues: frozenset[str] = frozenset()
 
 
@@ -88,6 +90,11 @@ class Configuration:
         return self._settings.weights
 
     @property
+    def quotas(self) -> Mapping[str, TenantQuotas]:
+        """Quotas of tenants that have any."""
+        return self._settings.quotas
+
+    @property
     def paused_queues(self) -> frozenset[str]:
         """Queues nothing is started from."""
         return self._settings.paused_queues
@@ -105,8 +112,9 @@ class Configuration:
         subscriptions = [Subscription(*row) for row in await work.rows("list_subscriptions")]
         tenants = [TenantRecord(*row) for row in await work.rows("list_tenants")]
         paused = [PausedRecord(*row) for row in await work.rows("list_paused")]
+        quotas = [TenantQuotas(*row) for row in await work.rows("list_quotas")]
         self.seen = {row.id for row in tenants}
-        self._settings = _settings(version, subscriptions, tenants, paused)
+        self._settings = _settings(version, subscriptions, tenants, paused, quotas)
 
     async def changed(self, work: Work) -> None:
         """Tell every process that settings were written in this transaction; it is held up by others that do the same."""
@@ -128,6 +136,7 @@ def _settings(
     subscriptions: Sequence[Subscription],
     tenants: Sequence[TenantRecord],
     paused: Sequence[PausedRecord],
+    quotas: Sequence[TenantQuotas],
 ) -> _Settings:
     heard = sorted((row for row in subscriptions if row.event), key=lambda row: (row.event, row.task))
     return _Settings(
@@ -139,5 +148,6 @@ def _settings(
         paused_tenants=frozenset(row.id for row in tenants if row.paused),
         limited_tenants=[row.id for row in tenants if row.concurrency or row.rate or row.paused],
         weights={row.id: row.weight for row in tenants if row.weight != 1},
+        quotas={row.tenant_id: row for row in quotas},
         paused_queues=frozenset(row.name for row in paused if row.kind == "queue"),
     )

@@ -10,12 +10,13 @@ count = await database.retried(verb)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import random
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -152,6 +153,24 @@ class Database:
         What ``verb`` raises rolls back. It may run several times, so it changes nothing but the database.
         """
         return await self._again(lambda connection: _in_transaction(connection, verb))
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Work, None]:
+        """Statements that all see the database as of one moment, and only read. Done once: a reader may be half through."""
+        pool = await self._pool()
+        try:
+            async with pool.connection() as connection:
+                await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                try:
+                    yield _Statements(connection)
+                finally:
+                    if not connection.is_closed() and connection.is_in_transaction():
+                        await connection.execute("ROLLBACK")
+        except DRIVER_ERRORS as error:
+            found = refusal(error, self.address)
+            if found is None:
+                raise
+            raise found from error
 
     async def _alone(self, verb: Callable[[Work], Awaitable[T]]) -> T:
         async def one(connection: Connection) -> T:

@@ -58,8 +58,12 @@ class Desk:
         self, worker: int, settlements: Sequence[Settlement], appetite: Appetite | None
     ) -> tuple[Exchange, Settled]:
         """Write how attempts ended, make ready what is due, and hand out new claims."""
-        plain = [item for item in settlements if is_plain(item)]
-        rest = [item for item in settlements if not is_plain(item)] if len(plain) < len(settlements) else []
+        # What is counted for a quota is not plain: a tenant with quotas pays for it with a transaction, nobody else does.
+        quotas = self._configuration.quotas
+        plain: list[Settlement] = []
+        rest: list[Settlement] = []
+        for item in settlements:
+            (plain if is_plain(item) and item.claim.tenant_id not in quotas else rest).append(item)
         told = await self._settling.settle(rest) if rest else Settled()
         self.due_at(told.first_due)
         await self._promote()
@@ -182,6 +186,10 @@ class Desk:
             )
             for row in rows
         ]  # fmt: skip
+        unseen = {run.tenant_id for run in runs} - self._configuration.seen
+        if unseen:
+            # Their first send was in a transaction of the application's, which might have been rolled back.
+            await self._configuration.see(unseen)
         await make_ready(work, self._placing, self._configuration, runs)
         await self._limits.wake(work, now)
 

@@ -13,6 +13,7 @@ from cgk_jobs.engine.budgets import Draw, owner_of
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Work
 from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.quotas import give_back
 from cgk_jobs.engine.postgres.readying import release
 
 __all__ = ["LimitBook"]
@@ -144,6 +145,10 @@ class LimitBook:
             if row["parked"]:
                 released += await self._release(work, row["key"], row["tenant_id"], min(row["free"], row["count"]))
         return released
+
+    async def give_back(self, work: Work, ended: Iterable[tuple[str, int]]) -> None:
+        """Runs ended, of these tenants and with payloads of so many bytes: quotas have room again."""
+        await give_back(work, self._configuration, ended)
 
     async def wake(self, work: Work, now: int) -> int:
         """Make ready what rates allow again; returns how many runs."""

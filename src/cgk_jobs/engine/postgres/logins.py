@@ -98,11 +98,12 @@ async def _login(
         raise NotConfigured(f"there is no login {name}: create it, or leave it to this command to make one")
     if found is not None:
         await _refuse_unfit(connection, name, role, roles, can_login=found["rolcanlogin"], free=found["free"])
-    password = secrets.token_urlsafe(24) if existing is None and (found is None or new_passwords) else None
+    password = None
     if found is None:
-        assert password is not None
+        password = secrets.token_urlsafe(24)
         await _create(connection, name, password)
-    elif password is not None:
+    elif existing is None and new_passwords:
+        password = secrets.token_urlsafe(24)
         await connection.execute(f"ALTER ROLE {_quoted(name)} PASSWORD '{scram_verifier(password)}'")
     if not await _is_member(connection, name, role):
         await _patiently(connection, f"GRANT {role} TO {_quoted(name)}")

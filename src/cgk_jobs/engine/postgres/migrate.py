@@ -89,10 +89,8 @@ def render(roles: Roles = Roles()) -> str:  # noqa: B008 - frozen
     for migration in MIGRATIONS:
         parts.append(f"-- {migration.name} {'-' * (115 - len(migration.name))}\n")
         parts.append(roles.named_in(migration.text))
-        parts.append(
-            f"INSERT INTO cgk_jobs.migrations (version, name, checksum) VALUES ({migration.version}, "
-            f"'{migration.name}', '{migration.checksum}');\n"
-        )
+        values = f"({migration.version}, '{migration.name}', '{migration.checksum}')"
+        parts.append(f"INSERT INTO cgk_jobs.migrations (version, name, checksum) VALUES {values};\n")  # noqa: S608
     parts.append("COMMIT;\n")
     return "\n".join(parts)
 

@@ -96,6 +96,18 @@ class Placing:
                 vstart = lanes[lane] = max(ahead, now) + cost
             return vstart, monotonic() - clock.shared_at > _TRUSTED_FOR
 
+    def reach(self, queue: str, tenant_id: str, vstart: float) -> None:
+        """Runs of the tenant wait up to this place: the next one's is behind it."""
+        key = (tenant_id, queue)
+        with self._lock:
+            clock = self._clocks.setdefault(key, _Clock())
+            ahead = vstart - max(clock.last, self._now.get(queue, 0.0))
+            if ahead > 0:
+                clock.last = vstart
+                clock.unshared += ahead
+                self._dirty.add(key)
+                self._stirred = True
+
     @property
     def has_news(self) -> bool:
         """A place was given or a clock has moved since the last publication."""
@@ -119,9 +131,10 @@ class Placing:
             few = len(self._dirty) <= _FEW
             for key in sorted(self._dirty):
                 clock = self._clocks[key]
-                ahead = clock.last > self._now.get(key[1], 0.0)
+                # What the queue has passed already was served, and is not to be counted on top of its now.
+                ahead = max(clock.last - self._now.get(key[1], 0.0), 0.0)
                 if few or clock.unshared >= _WORTH_SHARING or (ahead and at - clock.shared_at > _SHARED_WITHIN):
-                    shares.append((*key, clock.unshared))
+                    shares.append((*key, min(clock.unshared, ahead)))
                     clock.unshared = 0.0
                     self._dirty.discard(key)
                 elif not ahead:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
+from cgk_jobs.engine.exporting import ExportRow
 from cgk_jobs.engine.postgres.database import QUERIES, Database
+from cgk_jobs.engine.postgres.tenant_reads import export_rows, usage_of
+from cgk_jobs.engine.quotas import Counter, TenantQuotas
 from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.records import (
     AttemptRecord,
@@ -21,6 +24,7 @@ from cgk_jobs.engine.records import (
     WorkerRecord,
 )
 from cgk_jobs.engine.states import FINAL, State
+from cgk_jobs.engine.usage import UsageRecord
 from cgk_jobs.wire.ids import COUNTER_BITS
 
 __all__ = ["PostgresReads"]
@@ -81,6 +85,20 @@ class PostgresReads:
 
     async def workers(self) -> list[WorkerRecord]:
         return [WorkerRecord(*row) for row in await self._database.rows("list_workers")]
+
+    async def quotas(self, tenant_id: str) -> tuple[TenantQuotas, Counter]:
+        quotas = await self._database.row("find_quotas", tenant_id)
+        counter = await self._database.row("read_quota_counter", tenant_id)
+        return (
+            TenantQuotas(tenant_id) if quotas is None else TenantQuotas(*quotas),
+            Counter(tenant_id) if counter is None else Counter(*counter),
+        )
+
+    async def usage(self, tenant_id: str, *, since: int, every: int) -> UsageRecord:
+        return await usage_of(self._database, tenant_id, since, every)
+
+    def export(self, tenant_id: str) -> AsyncGenerator[list[ExportRow], None]:
+        return export_rows(self._database, tenant_id)
 
     async def _filled(self, name: str, which: RunFilter, values: list[Any]) -> tuple[str, list[Any]]:
         """The statement ``name`` with the conditions of a filter, by the name it has from now on, and its values."""

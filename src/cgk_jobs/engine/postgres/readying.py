@@ -9,7 +9,7 @@ from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Work
 from cgk_jobs.engine.postgres.placing import Placing
 
-__all__ = ["Waiting", "make_ready", "release", "release_anew"]
+__all__ = ["Waiting", "make_ready", "release", "release_anew", "release_backlog"]
 
 
 class Waiting(NamedTuple):
@@ -56,9 +56,29 @@ async def release(work: Work, placing: Placing, configuration: Configuration, ho
 async def release_anew(work: Work, placing: Placing, configuration: Configuration, hold: str, count: int) -> int:
     """Give new places, in their old order, to up to ``count`` runs parked for this reason; returns how many there were.
 
-    For a reason that kept many runs for long: with their old places they would all go before other tenants' runs.
+    For a few of a tenant's runs, which the others have passed by: they go behind those.
     """
     found = await work.rows("held_runs", hold, count)
     runs = [Waiting(row["tenant_id"], row["seq"], row["queue"], row["lane"]) for row in found]
     await make_ready(work, placing, configuration, runs)
     return len(runs)
+
+
+async def release_backlog(
+    work: Work, placing: Placing, configuration: Configuration, hold: str, count: int, reached: dict[str, float]
+) -> int:
+    """Let up to ``count`` runs go on that are all of a tenant's backlog; returns how many there were.
+
+    They take turns with other tenants' runs from the queue's now on, in their old order, one turn apart. With the places they
+    had they would all go at once; behind the tenant's clock, which has counted them already, they would go last of all.
+    ``reached``: the last place given in each queue, kept by the caller from one part to the next.
+    """
+    found = await work.rows("held_runs", hold, count)
+    rows: list[tuple[object, ...]] = []
+    for tenant_id, seq, queue, _, vstart in found:
+        place = max(vstart, reached.get(queue, placing.now(queue)) + placing.cost(tenant_id))
+        reached[queue] = place
+        rows.append((tenant_id, seq, place, configuration.hold_of(tenant_id)))
+    if rows:
+        await work.run("release_runs", *zip(*sorted(rows), strict=True))
+    return len(found)

@@ -47,7 +47,10 @@ async def fire(
         if row is None or ScheduleRecord(*row) != before:
             return None
         batches: list[Batch] = []
-        stored = await sending.insert_in(work, events, batches) if events else []
+        taken, paid, crossings = await sending.admit_ticks(work, events)
+        stored = await sending.insert_in(work, taken, batches, paid) if taken else []
+        if batches:
+            batches[0].crossings = [*crossings, *batches[0].crossings]
         await work.run("move_schedule", *after)
         return stored, batches
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 from cgk_jobs.engine.postgres.batch import Batch
@@ -12,6 +13,8 @@ from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.keys import KeyBook
 from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.quotas import charge_sends, charge_ticks
+from cgk_jobs.engine.quotas import NOTHING, Cost, Crossing, cost_of
 from cgk_jobs.engine.records import NewEvent, Stored, Subscription
 from cgk_jobs.errors import InvalidTask, ProviderUnavailable
 from cgk_jobs.wire.ids import Nonces
@@ -56,13 +59,20 @@ class Sending:
         self._told = told
         self._nonces = Nonces()
         self._keys = KeyBook(database)
+        self.quota_watchers: list[Callable[[Crossing], None]] = []
         self._turnstiles: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turnstile] = WeakKeyDictionary()
 
     async def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
-        """Store events, all or none. Raises ``DuplicateKey``, ``InvalidTask``, ``ProviderUnavailable``."""
+        """Store events, all or none.
+
+        Raises ``DuplicateKey``, ``InvalidTask``, ``QuotaExceeded``, ``TenantClosed``, ``ProviderUnavailable``.
+        """
+        quotas = self._configuration.quotas
         if len(events) > _AT_ONCE or any(
-            event.key is not None or event.tick_at is not None or event.tags for event in events
+            event.key is not None or event.tick_at is not None or event.tags or event.tenant_id in quotas
+            for event in events
         ):
+            # Also where a quota may refuse it: those it would be coalesced with would all be sent again.
             return await self._insert_apart(events)
         loop = asyncio.get_running_loop()
         turnstile = self._turnstiles.get(loop)
@@ -101,13 +111,20 @@ class Sending:
         return stored
 
     async def insert_in(
-        self, work: Work, events: Sequence[NewEvent], batches: list[Batch] | None = None
+        self,
+        work: Work,
+        events: Sequence[NewEvent],
+        batches: list[Batch] | None = None,
+        paid: Mapping[str, Cost] = MappingProxyType({}),
     ) -> list[Stored]:
-        """Store events in the caller's transaction; ``batches`` receives what is to be told after its commit."""
+        """Store events in the caller's transaction; ``batches`` receives what is to be told after its commit.
+
+        ``paid``: what has been counted for their tenants' quotas already.
+        """
         fresh, answers = await self._keys.open(work, events)
         done: list[Stored] = []
         for start in range(0, len(fresh), _AT_ONCE):
-            part, batch = await self._store(work, fresh[start : start + _AT_ONCE])
+            part, batch = await self._store(work, fresh[start : start + _AT_ONCE], paid)
             done += part
             if batches is not None:
                 batches.append(batch)
@@ -177,7 +194,10 @@ class Sending:
             item[1].set_exception(error)
 
     def tell(self, batches: Sequence[Batch]) -> None:
-        """Say what batches have made ready, now that they are committed."""
+        """Say what batches have made ready, and which quotas they reached, now that they are committed."""
+        for crossing in [crossing for batch in batches for crossing in batch.crossings]:
+            for watcher in tuple(self.quota_watchers):
+                watcher(crossing)
         made_ready = sum(batch.made_ready for batch in batches)
         moments = [batch.first_due for batch in batches if batch.first_due is not None]
         if made_ready or moments:
@@ -185,17 +205,30 @@ class Sending:
 
     # -- one statement -----------------------------------------------------------------------------------------------
 
-    async def _store(self, work: Work, events: Sequence[NewEvent]) -> tuple[list[Stored], Batch]:
+    async def _store(
+        self, work: Work, events: Sequence[NewEvent], paid: Mapping[str, Cost] = MappingProxyType({})
+    ) -> tuple[list[Stored], Batch]:
         configuration = self._configuration
         now = self._database.now
+        crossings: list[Crossing] = []
         for _ in range(_REFRESHES):
             if configuration.version is None:
                 await configuration.refresh(work)
+            costs = self._costs(events) if configuration.quotas else None
+            if costs:
+                if work is self._database:
+                    # What is counted and what is stored are one transaction.
+                    return await self._database.retried(lambda work: self._store(work, events))
+                # Again with other settings: what has been counted meanwhile is.
+                owed = {tenant_id: cost.minus(paid.get(tenant_id, NOTHING)) for tenant_id, cost in costs.items()}
+                crossings += await charge_sends(work, configuration, owed)
+                paid = costs
             unseen = {event.tenant_id for event in events} - configuration.seen
             if unseen:
                 await configuration.see(unseen)
             version = configuration.version
             batch = self._batch(events, now)
+            batch.crossings = crossings
             if batch.has_runs and batch.has_unrouted and work is self._database:
                 # Two statements: together or not at all.
                 stored = await self._write_together(batch, version, now)
@@ -215,17 +248,44 @@ class Sending:
         batch = Batch(self._placing, self._nonces)
         configuration = self._configuration
         for event in events:
-            if event.task is None:
-                targets: Sequence[Subscription] = configuration.listeners.get(event.name, ())
-            else:
-                target = configuration.tasks.get(event.task)
-                if target is None:
-                    raise InvalidTask(
-                        f"no process has declared a task {event.task!r}: start the application that has it once"
-                    )
-                targets = (target,)
-            batch.add(event, targets, configuration.hold_of(event.tenant_id), now)
+            batch.add(event, self._targets(event), configuration.hold_of(event.tenant_id), now)
         return batch
+
+    def _targets(self, event: NewEvent) -> Sequence[Subscription]:
+        if event.task is None:
+            return self._configuration.listeners.get(event.name, ())
+        target = self._configuration.tasks.get(event.task)
+        if target is None:
+            raise InvalidTask(f"no process has declared a task {event.task!r}: start the application that has it once")
+        return (target,)
+
+    # -- quotas ------------------------------------------------------------------------------------------------------
+
+    def _costs(self, events: Sequence[NewEvent]) -> dict[str, Cost]:
+        """What the events add to what their tenants have used, of tenants that have quotas."""
+        costs: dict[str, Cost] = {}
+        for event in events:
+            if event.tenant_id in self._configuration.quotas:
+                before = costs.get(event.tenant_id, NOTHING)
+                costs[event.tenant_id] = before.plus(cost_of(event, len(self._targets(event))))
+        return costs
+
+    async def admit_ticks(
+        self, work: Work, events: Sequence[NewEvent]
+    ) -> tuple[Sequence[NewEvent], dict[str, Cost], list[Crossing]]:
+        """Of one tick's events those their tenants' quotas take, what was counted for them, the soft quotas they reach."""
+        limited = [event for event in events if event.tenant_id in self._configuration.quotas]
+        if not limited:
+            return events, {}, []
+        marks = [(event.tenant_id, event.task, event.tick_at) for event in limited]
+        fired = {row["tenant_id"] for row in await work.rows("find_ticks", *zip(*marks, strict=True))}
+        news = {
+            event.tenant_id: self._costs([event])[event.tenant_id] for event in limited if event.tenant_id not in fired
+        }
+        taken, crossings = await charge_ticks(work, self._configuration, list(news.items()))
+        paid = {tenant_id: cost for (tenant_id, cost), one in zip(news.items(), taken, strict=True) if one}
+        refused = news.keys() - paid.keys()
+        return [event for event in events if event.tenant_id not in refused], paid, crossings
 
     async def _write(self, work: Work, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
         lone = batch.lone_parameters()

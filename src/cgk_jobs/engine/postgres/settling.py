@@ -10,6 +10,7 @@ from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.quotas import give_back_settled
 from cgk_jobs.engine.records import Claim, RunKey, Settlement
 from cgk_jobs.engine.states import FINAL, legal
 from cgk_jobs.errors import InvalidTask
@@ -109,6 +110,7 @@ class Settling:
                         slots[mark] = slots.get(mark, 0) + 1
         settled.made_ready = await self._limits.free(work, slots)
         settled.made_ready += sum(item.state == "queued" for item in written)
+        await give_back_settled(work, self._configuration, [item for item in written if item.state in FINAL])
         settled.first_due = min((item.due_at for item in written if item.due_at is not None), default=None)
         return settled
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from cgk_jobs.clock import Clock
-from cgk_jobs.engine.postgres import acting, journal, schedules, seats, tenants
+from cgk_jobs.engine.postgres import acting, erasure, journal, schedules, seats, tenants
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.desk import Desk
 from cgk_jobs.engine.postgres.doorbell import Bell
+from cgk_jobs.engine.postgres.joining.binding import Binding
+from cgk_jobs.engine.postgres.joining.sending import JoinedSending
+from cgk_jobs.engine.postgres.joining.steps import JoinedSteps, StepTransaction
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.partitions import Days
 from cgk_jobs.engine.postgres.placing import PUBLISH_EVERY, Placing
+from cgk_jobs.engine.postgres.quotas import put_quotas
 from cgk_jobs.engine.postgres.reads import PostgresReads
 from cgk_jobs.engine.postgres.seats import Rescued
 from cgk_jobs.engine.postgres.sending import Sending
 from cgk_jobs.engine.postgres.upkeep import PostgresUpkeep
+from cgk_jobs.engine.quotas import Crossing, TenantQuotas
 from cgk_jobs.engine.records import (
     Appetite,
     Claim,
@@ -35,7 +42,7 @@ from cgk_jobs.engine.records import (
     TenantRecord,
 )
 from cgk_jobs.engine.store import Hints, WorkerSeat
-from cgk_jobs.errors import JobsError
+from cgk_jobs.errors import DuplicateKey, JobsError
 
 __all__ = ["PostgresStore"]
 
@@ -54,6 +61,10 @@ class PostgresStore:
         self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits)
         self._sending = Sending(self._database, self._configuration, self._placing, self._sent)
         self._bell = Bell(self._database)
+        binding = Binding(self._database)
+        self._joined_sending = JoinedSending(self._database, binding, self._committed)
+        self._joined_steps = JoinedSteps(self._database, binding)
+        self._readying: set[asyncio.Task[None]] = set()
         days = Days(self._database)
         self._seats = seats.Seats(self._database, self._limits, days, self._rescued)
         self._upkeep = PostgresUpkeep(self._database, self._configuration, self._placing, self._limits, days)
@@ -109,6 +120,10 @@ class PostgresStore:
                 _logger.debug("the clocks were not published: %s", error)
                 return
 
+    def watch_quotas(self, told: Callable[[Crossing], None]) -> Callable[[], None]:
+        self._sending.quota_watchers.append(told)
+        return lambda: self._sending.quota_watchers.remove(told)
+
     # -- sending -----------------------------------------------------------------------------------------------------
 
     async def agree_on_time(self) -> None:
@@ -116,6 +131,25 @@ class PostgresStore:
 
     async def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
         return await self._sending.insert(events)
+
+    async def insert_in(self, connection: Any, events: Sequence[NewEvent]) -> list[Stored | DuplicateKey]:
+        return await self._joined_sending.insert(connection, events)
+
+    def _committed(self) -> None:
+        """A transaction of the application's with sends in it has ended."""
+        task = asyncio.get_running_loop().create_task(self._make_due_ready(), name="cgk-jobs-committed")
+        self._readying.add(task)
+        task.add_done_callback(self._readying.discard)
+
+    async def _make_due_ready(self) -> None:
+        self._desk.due_at(self._clock.micros())
+        try:
+            await self._desk.exchange(0, (), None)
+        except (JobsError, OSError) as error:
+            # Only sooner than by the next look of a worker.
+            _logger.debug("runs of a transaction were not made ready at once: %s", error)
+            return
+        self._tell(1, None, ())
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         made_ready = await tenants.subscribe(self._database, self._placing, self._configuration, subscriptions)
@@ -130,6 +164,14 @@ class PostgresStore:
 
     async def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
         return await journal.record_step(self._database, claim, name, result)
+
+    async def record_step_in(self, connection: Any, claim: Claim, name: str, result: str | None) -> bool:
+        """Journal a finished step in the open transaction of the application's; see ``JoinedSteps.record_in``."""
+        return await self._joined_steps.record_in(connection, claim, name, result)
+
+    def step_transaction(self, connection: Any, claim: Claim) -> AbstractAsyncContextManager[StepTransaction]:
+        """A transaction of the application's connection for one step; see ``JoinedSteps.transaction``."""
+        return self._joined_steps.transaction(connection, claim)
 
     async def steps(self, claim: Claim) -> dict[str, str | None]:
         return await journal.steps(self._database, claim)
@@ -184,6 +226,15 @@ class PostgresStore:
     async def put_tenant(self, tenant: TenantRecord) -> None:
         self._tell(await tenants.put_tenant(self._database, self._placing, self._configuration, tenant), None, ())
 
+    async def put_quotas(self, quotas: TenantQuotas) -> None:
+        await put_quotas(self._database, self._configuration, quotas)
+
+    async def purge(self, tenant_id: str, count: int) -> Mapping[str, int]:
+        return await erasure.purge(self._database, self._limits, tenant_id, count)
+
+    async def forget_tenant(self, tenant_id: str) -> None:
+        await erasure.forget_tenant(self._database, self._configuration, tenant_id)
+
     async def pause(self, kind: str, name: str) -> None:
         await tenants.pause(self._database, self._configuration, kind, name)
 
@@ -217,7 +268,7 @@ class PostgresStore:
         return await self._upkeep.prune(before, count)
 
     def close(self) -> None:
-        for task in tuple(self._publishing.values()):
+        for task in (*self._publishing.values(), *self._readying):
             _cancel(task)
         self._database.close()
 

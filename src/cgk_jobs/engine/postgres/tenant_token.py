@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from cgk_jobs.errors import NotConfigured, ProviderUnavailable, TenantMismatch
@@ -26,43 +27,24 @@ from cgk_jobs.tenancy.ids import PLATFORM, parse_tenant_id
 
 __all__ = ["BIND", "CHALLENGE", "READ_KEY", "Challenge", "TenantTokens", "bind_statement", "check_bound"]
 
-READ_KEY = "SELECT inner_key, outer_key FROM cgk_jobs.tenant_key"
-"""The key's two halves (bytes). Only the worker's login may read them."""
+_QUERIES = Path(__file__).parent / "queries"
 
-# Every name is qualified, operators too: what a session's search_path puts first must not answer for the server here, since
-# the answer is what gets signed.
-_STARTED = "(EXTRACT(epoch FROM pg_catalog.now()) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8"
+READ_KEY = (_QUERIES / "read_tenant_key.sql").read_text(encoding="utf-8")
+"""Asks for the key's two halves (bytes). Only the worker's login may read them."""
 
-CHALLENGE = f"""\
-SELECT pg_catalog.pg_backend_pid(),
-       {_STARTED},
-       (SELECT d.oid::pg_catalog.int8 FROM pg_catalog.pg_database d
-        WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
-       cgk_jobs.bound_tenant(),
-       pg_catalog.has_table_privilege('cgk_jobs.tenant_key', 'SELECT'),
-       NOT pg_catalog.row_security_active('cgk_jobs.runs'),
-       pg_catalog.array_to_string(pg_catalog.current_schemas(true), ','),
-       EXISTS (SELECT FROM pg_catalog.pg_prepared_statements p WHERE p.from_sql)
-       OR CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN false ELSE
-          EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())
-          OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())
-       END"""
-"""What the server says of the transaction and the session: one row, the fields of ``Challenge``."""
+CHALLENGE = (_QUERIES / "challenge_session.sql").read_text(encoding="utf-8")
+"""Asks what the server says of the transaction and the session: one row, the fields of ``Challenge``."""
+
+BIND = (_QUERIES / "bind_tenant.sql").read_text(encoding="utf-8")
+"""Sets the token ``$1`` for this transaction."""
 
 CLEAN = "DISCARD ALL"
 """Run outside a transaction, it takes everything out of a session that one tenant may have left there for the next."""
 
 
-def bind_statement(placeholder: str = "$1") -> str:
-    """The statement that sets a token, for a driver's placeholder (``$1``, ``%s``, ``:token``)."""
-    return (
-        f"SELECT pg_catalog.set_config('cgk_jobs.token', {placeholder}, true), "
-        f"pg_catalog.pg_backend_pid(), {_STARTED}, cgk_jobs.bound_tenant()"
-    )
-
-
-BIND = bind_statement()
-"""``bind_statement`` for asyncpg."""
+def bind_statement(placeholder: str) -> str:
+    """``BIND`` with a driver's placeholder (``%s``, ``:token``) instead of ``$1``."""
+    return BIND.replace("$1", placeholder)
 
 
 class Challenge(NamedTuple):
@@ -143,7 +125,7 @@ def check_bound(tenant_id: str, challenge: Iterable[Any], bound: Iterable[Any]) 
     Raises ``ProviderUnavailable`` with the remedy.
     """
     asked = Challenge(*challenge)
-    _, pid, started, tenant = bound
+    pid, started, tenant = bound
     if (pid, started) != (asked.pid, asked.started):
         raise ProviderUnavailable(
             "a tenant can only be bound inside a transaction, and this connection has none open (autocommit, or a pooler that "
@@ -154,6 +136,9 @@ def check_bound(tenant_id: str, challenge: Iterable[Any], bound: Iterable[Any]) 
             "the database does not accept this process's bindings: its key has been changed; read it again "
             "(restart the process)"
         )
+
+
+_BIND_IF_VALID = "SELECT b.tenant FROM (" + BIND + ") b WHERE b.tenant IS NOT NULL"  # noqa: S608 - our own file
 
 
 class SignedTenant:
@@ -170,9 +155,4 @@ class SignedTenant:
     def answer(self, row: Iterable[Any], tenant_id: str) -> tuple[str, tuple[str]]:
         """The statement that binds the tenant, and its value. It returns a row if the binding took. Raises what
         ``TenantTokens.answer`` raises."""
-        return _BIND_OR_NOTHING, (self._tokens.answer(tenant_id, row, allow_unsafe=self._allow_unsafe),)
-
-
-_BIND_OR_NOTHING = """\
-SELECT b.token FROM (SELECT pg_catalog.set_config('cgk_jobs.token', $1, true) AS token OFFSET 0) b
-WHERE cgk_jobs.bound_tenant() OPERATOR(pg_catalog.=) pg_catalog.split_part(b.token, ':', 1)"""
+        return _BIND_IF_VALID, (self._tokens.answer(tenant_id, row, allow_unsafe=self._allow_unsafe),)

@@ -7,14 +7,14 @@ until they are through, claims park a paused tenant's runs as they meet them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from cgk_jobs.engine.budgets import tenant_keys
 from cgk_jobs.engine.holds import paused_tenant_hold, unknown_task_hold
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.placing import Placing
-from cgk_jobs.engine.postgres.readying import release_anew
+from cgk_jobs.engine.postgres.readying import release_anew, release_backlog
 from cgk_jobs.engine.records import Subscription, TenantRecord
 from cgk_jobs.runtime.execute import newer_version_hold
 
@@ -45,7 +45,7 @@ async def put_tenant(database: Database, placing: Placing, configuration: Config
     if before is not None and before[4:7] != tenant[4:7]:
         # Another concurrency or rate: who waited for the old one is measured by the new one at the next claim.
         holds += tenant_keys(tenant.id)
-    return await _free(database, placing, configuration, holds)
+    return sum([await _free_backlog(database, placing, configuration, tenant.id, hold) for hold in holds])
 
 
 async def _park(database: Database, tenant_id: str) -> None:
@@ -55,19 +55,23 @@ async def _park(database: Database, tenant_id: str) -> None:
         last = await database.value("park_tenant", tenant_id, hold, last, _AT_ONCE)
 
 
-async def _free(database: Database, placing: Placing, configuration: Configuration, holds: Iterable[str]) -> int:
-    total = 0
-    for hold in holds:
-        while True:
-            count = await database.retried(_letting_go(placing, configuration, hold))
-            total += count
-            if count < _AT_ONCE:
-                break
+async def _free_backlog(
+    database: Database, placing: Placing, configuration: Configuration, tenant_id: str, hold: str
+) -> int:
+    total, more = 0, True
+    reached: dict[str, float] = {}
+    while more:
+
+        async def part(work: Work, before: dict[str, float] = reached) -> tuple[int, dict[str, float]]:
+            after = dict(before)
+            return await release_backlog(work, placing, configuration, hold, _AT_ONCE, after), after
+
+        count, reached = await database.retried(part)
+        total += count
+        more = count == _AT_ONCE
+    for queue, place in reached.items():
+        placing.reach(queue, tenant_id, place)
     return total
-
-
-def _letting_go(placing: Placing, configuration: Configuration, hold: str) -> Callable[[Work], Awaitable[int]]:
-    return lambda work: release_anew(work, placing, configuration, hold, _AT_ONCE)
 
 
 async def free_resumed(database: Database, placing: Placing, configuration: Configuration) -> int:
@@ -79,10 +83,12 @@ async def free_resumed(database: Database, placing: Placing, configuration: Conf
     if not rows:
         return 0
     await configuration.refresh(database)
-    still = {paused_tenant_hold(tenant_id) for tenant_id in configuration.paused_tenants}
-    return await _free(
-        database, placing, configuration, [row["held_by"] for row in rows if row["held_by"] not in still]
-    )
+    total = 0
+    for hold in [row["held_by"] for row in rows]:
+        tenant_id = hold.removeprefix(paused_tenant_hold(""))
+        if tenant_id not in configuration.paused_tenants:
+            total += await _free_backlog(database, placing, configuration, tenant_id, hold)
+    return total
 
 
 async def pause(database: Database, configuration: Configuration, kind: str, name: str) -> None:
@@ -127,4 +133,13 @@ async def subscribe(
     await configuration.refresh(database)
     holds = [hold(task) for task in wanted for hold in (unknown_task_hold, newer_version_hold)]
     rows = await database.rows("holds_in_use", holds)
-    return await _free(database, placing, configuration, [row["held_by"] for row in rows])
+    return sum([await _free(database, placing, configuration, row["held_by"]) for row in rows])
+
+
+async def _free(database: Database, placing: Placing, configuration: Configuration, hold: str) -> int:
+    total, more = 0, True
+    while more:
+        count = await database.retried(lambda work: release_anew(work, placing, configuration, hold, _AT_ONCE))
+        total += count
+        more = count == _AT_ONCE
+    return total

@@ -16,6 +16,7 @@ from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.partitions import DAY, Days
 from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.quotas import recount
 from cgk_jobs.engine.postgres.tenants import free_resumed
 from cgk_jobs.engine.records import RunKey
 from cgk_jobs.wire.ids import COUNTER_BITS
@@ -59,6 +60,7 @@ class PostgresUpkeep:
         expired = await self._database.retried(self._expire)
         made_ready = await self._database.retried(self._limits.sweep)
         made_ready += await free_resumed(self._database, self._placing, self._configuration)
+        await recount(self._database, self._configuration)
         return expired._replace(made_ready=expired.made_ready + made_ready)
 
     async def _expire(self, work: Work) -> Expired:

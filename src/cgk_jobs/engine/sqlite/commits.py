@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cgk_jobs.clock import Clock, monotonic
+from cgk_jobs.engine.quotas import Crossing
 from cgk_jobs.engine.sqlite.checkpoints import Checkpointer
 from cgk_jobs.engine.sqlite.database import is_busy, open_database
 from cgk_jobs.engine.sqlite.forks import ForkGuard
@@ -37,11 +38,12 @@ BUSY_AFTER = 50
 
 
 class Aftermath:
-    """What a committed transaction left to be told: runs made ready, moments given, runs that ended."""
+    """What a committed transaction left to be told: runs made ready, moments given, runs that ended, quotas reached."""
 
-    __slots__ = ("finished", "first_due", "made_ready")
+    __slots__ = ("crossings", "finished", "first_due", "made_ready")
 
-    def __init__(self, made_ready: int, first_due: int | None, finished: list[int]) -> None:
+    def __init__(self, made_ready: int, first_due: int | None, finished: list[int], crossings: list[Crossing]) -> None:
+        self.crossings = crossings
         self.made_ready = made_ready
         self.first_due = first_due
         self.finished = finished
@@ -131,7 +133,7 @@ class GroupCommit:
         db.execute("PRAGMA wal_autocheckpoint = 0")
         self._checkpointer = Checkpointer(self.path)
 
-    def now(self, verb: Verb[T]) -> T:
+    def now(self, verb: Verb[T | JobsError]) -> T:
         """Run ``verb`` in a transaction of its own and return its answer; for threads: it waits for other writers."""
         if self._pid != os.getpid():
             self._after_fork()
@@ -147,6 +149,8 @@ class GroupCommit:
             else:
                 if aftermath is not None:
                     self._told(aftermath)
+                if isinstance(answer, JobsError):
+                    raise answer
                 return answer
 
     def _pause(self) -> float:
@@ -159,8 +163,12 @@ class GroupCommit:
 
     # -- a loop's turn -----------------------------------------------------------------------------------------------
 
-    def run(self, verb: Verb[T]) -> asyncio.Future[T]:
-        """Run ``verb`` together with whatever else this turn of the loop asks for; the future is done after the commit."""
+    def run(self, verb: Verb[T | JobsError]) -> asyncio.Future[T]:
+        """Run ``verb`` together with whatever else this turn of the loop asks for; the future is done after the commit.
+
+        A verb that raises leaves nothing of the transaction, and the others are done again. One that answers an error
+        promises that it has written nothing: the others stand.
+        """
         if self._pid != os.getpid():
             self._after_fork()
         loop = asyncio.get_running_loop()
@@ -201,7 +209,7 @@ class GroupCommit:
             self._lock.release()
         for (_, future), answer in zip(items, answers, strict=True):
             if not future.done():
-                future.set_result(answer)
+                _answer(future, answer)
         if aftermath is not None:
             self._told(aftermath)
 
@@ -226,7 +234,7 @@ class GroupCommit:
             return
         finally:
             self._lock.release()
-        future.set_result(answer)
+        _answer(future, answer)
         if aftermath is not None:
             self._told(aftermath)
 
@@ -247,13 +255,21 @@ class GroupCommit:
             self._ledger = None
 
 
+def _answer(future: asyncio.Future[Any], answer: object) -> None:
+    if isinstance(answer, JobsError):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
 def _reset(ledger: SqliteLedger) -> Aftermath | None:
     """What is to be told of this transaction; the counters begin anew."""
-    inbox, desk, limits = ledger.inbox, ledger.desk, ledger.limits
+    inbox, desk, limits, quotas = ledger.inbox, ledger.desk, ledger.limits, ledger.inbox.quotas
     made_ready = inbox.made_ready + limits.released
-    if not made_ready and inbox.first_due is None and not desk.finished:
+    if not made_ready and inbox.first_due is None and not desk.finished and not quotas.crossings:
         return None
-    aftermath = Aftermath(made_ready, inbox.first_due, desk.finished)
+    aftermath = Aftermath(made_ready, inbox.first_due, desk.finished, quotas.crossings)
+    quotas.crossings = []
     inbox.made_ready = limits.released = 0
     inbox.first_due = None
     desk.finished = []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 
 from cgk_jobs.engine.holds import paused_tenant_hold
+from cgk_jobs.engine.quotas import TenantQuotas
 from cgk_jobs.engine.records import PausedRecord, Subscription, TenantRecord
 from cgk_jobs.engine.sqlite.database import QUERIES
 
-__all__ = ["Configuration"]
+__all__ = ["Configuration", "quotas_of"]
 
 
 class Configuration:
@@ -22,6 +23,8 @@ class Configuration:
         self.tenants: dict[str, TenantRecord] = {}
         self.paused_queues: set[str] = set()
         self.paused_tenants: set[str] = set()
+        self.quotas: dict[str, TenantQuotas] = {}
+        """Of tenants that have any."""
         self.weights: dict[str, float] = {}
         """Shares of tenants whose share is not 1."""
         self.doorbells: list[str] = []
@@ -54,6 +57,7 @@ class Configuration:
         self.tenants = {row[0]: _tenant(row) for row in self._db.execute(QUERIES["list_tenants"])}
         self.paused_tenants = {tenant.id for tenant in self.tenants.values() if tenant.paused}
         self.weights = {tenant.id: tenant.weight for tenant in self.tenants.values() if tenant.weight != 1}
+        self.quotas = {row[0]: quotas_of(row) for row in self._db.execute(QUERIES["list_quotas"])}
         paused = [PausedRecord(*row) for row in self._db.execute(QUERIES["list_paused"])]
         self.paused_queues = {row.name for row in paused if row.kind == "queue"}
         workers = self._db.execute(QUERIES["list_workers"]).fetchall()
@@ -78,6 +82,12 @@ class Configuration:
     def hold_of(self, tenant_id: str) -> str | None:
         """Why this tenant's runs don't become ready, or ``None``."""
         return paused_tenant_hold(tenant_id) if tenant_id in self.paused_tenants else None
+
+
+def quotas_of(row: tuple[object, ...]) -> TenantQuotas:
+    """Quotas as a row has them."""
+    quotas = TenantQuotas(*row)  # type: ignore[arg-type]
+    return quotas._replace(closed=bool(quotas.closed))
 
 
 def _tenant(row: tuple[object, ...]) -> TenantRecord:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.budgets import tenant_keys
 from cgk_jobs.engine.holds import paused_tenant_hold, unknown_task_hold
+from cgk_jobs.engine.quotas import TenantQuotas
 from cgk_jobs.engine.records import (
     Claim,
     LogLine,
@@ -23,9 +24,12 @@ from cgk_jobs.engine.records import (
 from cgk_jobs.engine.sqlite.claiming import Desk
 from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
+from cgk_jobs.engine.sqlite.erasure import Eraser
 from cgk_jobs.engine.sqlite.fairness import FairOrder
 from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
+from cgk_jobs.engine.sqlite.tenant_tables import TenantTable
+from cgk_jobs.errors import JobsError, QuotaExceeded, TenantClosed
 from cgk_jobs.runtime.execute import newer_version_hold
 from cgk_jobs.wire.ids import COUNTER_BITS
 
@@ -47,6 +51,7 @@ class SqliteLedger:
         self.limits = LimitBook(connection, self.order, self.configuration)
         self.inbox = Inbox(connection, clock, self.configuration, self.order)
         self.desk = Desk(connection, clock, self.configuration, self.order, self.limits)
+        self.eraser = Eraser(connection, self.configuration, self.limits)
         self._pruned_up_to = 0
 
     def begin(self) -> None:
@@ -65,6 +70,7 @@ class SqliteLedger:
         """Write what has gathered; called before each commit."""
         self.inbox.write()
         self.desk.due_at(self.inbox.first_due)
+        self.inbox.quotas.write(self.desk.finished)
 
     def forget(self) -> None:
         """A transaction was rolled back: what is remembered is ahead of the file."""
@@ -76,9 +82,12 @@ class SqliteLedger:
 
     # -- events ------------------------------------------------------------------------------------------------------
 
-    def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
-        """Store events with a run for each task that listens."""
-        return self.inbox.insert(events)
+    def insert(self, events: Sequence[NewEvent]) -> list[Stored] | JobsError:
+        """Store events with a run for each task that listens. A refusal that has written nothing is the answer."""
+        try:
+            return self.inbox.insert(events)
+        except (QuotaExceeded, TenantClosed) as refusal:
+            return refusal
 
     def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Make tasks known to every process that sends, and free the runs that waited for somebody to know them."""
@@ -150,6 +159,8 @@ class SqliteLedger:
         values = (vstart, jumped, self.configuration.hold_of(run.tenant_id), run.seq, run.tenant_id)
         done = self.db.execute(QUERIES["retry_run"], values).rowcount == 1
         self.inbox.made_ready += done
+        if done:
+            self.inbox.quotas.revived(run.seq, run.tenant_id)
         return done
 
     def replay(self, event: NewEvent, original: int, from_step: str | None) -> Stored:
@@ -214,6 +225,21 @@ class SqliteLedger:
             for key in tenant_keys(tenant.id):
                 self.release(key)
 
+    def put_quotas(self, quotas: TenantQuotas) -> None:
+        """Write a tenant's quotas; they hold from this transaction on."""
+        self.inbox.write()
+        self.inbox.quotas.put(quotas, self._clock.micros())
+
+    def purge(self, tenant_id: str, tables: list[TenantTable], count: int) -> Mapping[str, int]:
+        """Delete rows of a tenant; see the boundary."""
+        self.inbox.write()
+        return self.eraser.purge(tenant_id, tables, count, self._clock.micros())
+
+    def forget_tenant(self, tenant_id: str) -> None:
+        """Forget a tenant's settings, and its places in the fair order."""
+        self.eraser.forget(tenant_id)
+        self.order.forget()
+
     def pause(self, kind: str, name: str) -> None:
         """Pause a queue or a schedule."""
         self.db.execute(QUERIES["put_paused"], (kind, name, self._clock.micros()))
@@ -245,7 +271,7 @@ class SqliteLedger:
         row = self.db.execute(QUERIES["find_schedule"], (before.id, before.timezone)).fetchone()
         if row is None or ScheduleRecord(*row) != before:
             return None
-        stored = self.inbox.insert(events)
+        stored = self.inbox.insert_ticks(events)
         self.db.execute(QUERIES["put_schedule"], (*after,))
         return stored
 
@@ -257,6 +283,7 @@ class SqliteLedger:
         for (seq,) in rows:
             self.desk.expire(seq)
         self.limits.sweep()
+        self.inbox.quotas.recount(self._clock.micros())
         return len(rows)
 
     def prune(self, before: int, count: int) -> int:

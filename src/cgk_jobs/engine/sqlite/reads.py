@@ -6,10 +6,12 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cgk_jobs.engine.exporting import ExportRow
+from cgk_jobs.engine.quotas import Counter, TenantQuotas
 from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.records import (
     AttemptRecord,
@@ -24,9 +26,14 @@ from cgk_jobs.engine.records import (
     TenantRecord,
     WorkerRecord,
 )
+from cgk_jobs.engine.sqlite.configuration import quotas_of
 from cgk_jobs.engine.sqlite.database import QUERIES, open_database
+from cgk_jobs.engine.sqlite.erasure import tables_with_rows
 from cgk_jobs.engine.sqlite.forks import ForkGuard
+from cgk_jobs.engine.sqlite.tenant_reads import export_rows, usage_of
+from cgk_jobs.engine.sqlite.tenant_tables import TenantTable
 from cgk_jobs.engine.states import State
+from cgk_jobs.engine.usage import UsageRecord
 from cgk_jobs.wire.ids import COUNTER_BITS
 
 __all__ = ["SqliteReads"]
@@ -116,6 +123,24 @@ class SqliteReads:
 
     async def workers(self) -> list[WorkerRecord]:
         return [WorkerRecord(*row) for row in await self._rows("list_workers")]
+
+    async def quotas(self, tenant_id: str) -> tuple[TenantQuotas, Counter]:
+        quotas = await self._rows("find_quotas", (tenant_id,))
+        counter = await self._rows("read_quota_counter", (tenant_id,))
+        return (
+            quotas_of(quotas[0]) if quotas else TenantQuotas(tenant_id),
+            Counter(*counter[0]) if counter else Counter(tenant_id),
+        )
+
+    async def usage(self, tenant_id: str, *, since: int, every: int) -> UsageRecord:
+        return await self._ask(lambda db: usage_of(db, tenant_id, since, every))
+
+    async def tables_with_rows(self, tenant_id: str) -> list[TenantTable]:
+        """Where rows of a tenant are left."""
+        return await self._ask(lambda db: tables_with_rows(db, tenant_id))
+
+    def export(self, tenant_id: str) -> AsyncGenerator[list[ExportRow], None]:
+        return export_rows(self._path, tenant_id)
 
     def close(self) -> None:
         """Close the connection; the next question opens it again."""

@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from cgk_jobs.clock import Clock
+from cgk_jobs.engine.quotas import NOTHING, Cost, cost_of
 from cgk_jobs.engine.records import NewEvent, Stored, Subscription
 from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
+from cgk_jobs.engine.sqlite.quotas import QuotaBook
 from cgk_jobs.errors import DuplicateKey, InvalidTask
 from cgk_jobs.wire.ids import COUNTER_BITS, Nonces
 
@@ -29,6 +31,7 @@ class Inbox:
         self._clock = clock
         self._configuration = configuration
         self._order = order
+        self.quotas = QuotaBook(db, configuration)
         self._nonces = Nonces()
         self._rows: list[_Row] = []
         self._plain_rows: list[_Row] = []
@@ -49,18 +52,53 @@ class Inbox:
         self._rows.clear()
         self._plain_rows.clear()
         self._ticks.clear()
+        self.quotas.forget()
 
     def insert(self, events: Sequence[NewEvent]) -> list[Stored]:
         """Store events with a run for each task that listens.
 
-        Raises ``DuplicateKey`` for one key with two payloads, ``InvalidTask`` for a task nobody has declared.
+        Raises ``DuplicateKey`` for one key with two payloads, ``InvalidTask`` for a task nobody has declared;
+        ``QuotaExceeded`` and ``TenantClosed`` before anything is written.
         """
         now = self._clock.micros()
+        if self._configuration.quotas:
+            self.quotas.admit(self._costs(events, now), now, self._last_seq)
+        return self._store(events, now)
+
+    def _store(self, events: Sequence[NewEvent], now: int) -> list[Stored]:
         # Numbers follow the clock, and go on where they were while it stands still or steps back.
         self._last_seq = max(self._last_seq, ((now // 1000) << COUNTER_BITS) - 1)
         return [
             self._insert_plain(event, now) if event[4:] == _NO_OPTIONS else self._insert(event, now) for event in events
         ]
+
+    def insert_ticks(self, events: Sequence[NewEvent]) -> list[Stored]:
+        """Store the ticks of a schedule. Those a tenant's quota does not take are left out, and counted as refused."""
+        if self._configuration.quotas:
+            now = self._clock.micros()
+            costs = [(event.tenant_id, self._costs([event], now).get(event.tenant_id)) for event in events]
+            limited = [(tenant_id, cost) for tenant_id, cost in costs if cost is not None]
+            taken = iter(self.quotas.admit_ticks(limited, now, self._last_seq))
+            events = [event for event, (_, cost) in zip(events, costs, strict=True) if cost is None or next(taken)]
+        return self._store(events, self._clock.micros())
+
+    def _costs(self, events: Sequence[NewEvent], now: int) -> dict[str, Cost]:
+        """What these events would add to what their tenants have used, of tenants that have quotas."""
+        costs: dict[str, Cost] = {}
+        keys: set[tuple[str, str, str]] = set()
+        for event in events:
+            if event.tenant_id not in self._configuration.quotas:
+                continue
+            if event.key is not None:
+                mark = (event.tenant_id, event.task or event.name, event.key)
+                if mark in keys or self._known(event, now) is not None:
+                    continue
+                keys.add(mark)
+            if event.tick_at is not None and self._tick(event) is not None:
+                continue
+            cost = cost_of(event, len(tuple(self._targets(event))))
+            costs[event.tenant_id] = costs.get(event.tenant_id, NOTHING).plus(cost)
+        return costs
 
     def _insert_plain(self, event: NewEvent, now: int) -> Stored:
         # Most events have no options, and of most it matters how fast they are: the same as below, with less to decide.
@@ -107,9 +145,9 @@ class Inbox:
             if mark in self._ticks:
                 self.write()
             self._ticks.add(mark)
-            row = self._db.execute(QUERIES["find_tick"], (event.tenant_id, event.task, event.tick_at)).fetchone()
-            if row is not None:
-                return Stored(row[2], row[1], (row[0],), duplicate=True)
+            fired = self._tick(event)
+            if fired is not None:
+                return fired
         nonce = self._nonces.draw()
         self._last_seq += 1
         event_seq = self._last_seq
@@ -140,6 +178,10 @@ class Inbox:
         if target is None:
             raise InvalidTask(f"no process has declared a task {event.task!r}: start the application that has it once")
         return (target,)
+
+    def _tick(self, event: NewEvent) -> Stored | None:
+        row = self._db.execute(QUERIES["find_tick"], (event.tenant_id, event.task, event.tick_at)).fetchone()
+        return None if row is None else Stored(row[2], row[1], (row[0],), duplicate=True)
 
     def _known(self, event: NewEvent, now: int) -> Stored | None:
         row = self._db.execute(

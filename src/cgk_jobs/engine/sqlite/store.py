@@ -8,10 +8,12 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cgk_jobs.clock import Clock, from_micros
+from cgk_jobs.engine.quotas import Crossing, TenantQuotas
 from cgk_jobs.engine.records import (
     Appetite,
     Claim,
@@ -28,10 +30,12 @@ from cgk_jobs.engine.records import (
 )
 from cgk_jobs.engine.sqlite.commits import Aftermath, GroupCommit
 from cgk_jobs.engine.sqlite.doorbell import Doorbell, Ringer, doorbell_folder
+from cgk_jobs.engine.sqlite.erasure import rewrite
 from cgk_jobs.engine.sqlite.ledger import SqliteLedger
 from cgk_jobs.engine.sqlite.liveness import LifeLock, is_stopped, may_be_locked
 from cgk_jobs.engine.sqlite.reads import SqliteReads
 from cgk_jobs.engine.store import Hints
+from cgk_jobs.errors import DuplicateKey, Unsupported
 
 __all__ = ["SqliteSeat", "SqliteStore"]
 
@@ -50,12 +54,16 @@ class SqliteStore:
         self._commits = GroupCommit(path, clock, full_sync=full_sync, told=self._tell)
         self.reads = SqliteReads(path)
         self._listeners: list[Hints] = []
+        self._quota_watchers: list[Callable[[Crossing], None]] = []
         self._ringer = Ringer()
         self._own_bells: set[str] = set()
 
     # -- hints -------------------------------------------------------------------------------------------------------
 
     def _tell(self, aftermath: Aftermath) -> None:
+        for crossing in aftermath.crossings:
+            for watcher in tuple(self._quota_watchers):
+                watcher(crossing)
         if aftermath.finished:
             for listener in tuple(self._listeners):
                 listener.finished(aftermath.finished)
@@ -81,6 +89,10 @@ class SqliteStore:
 
         return stop
 
+    def watch_quotas(self, told: Callable[[Crossing], None]) -> Callable[[], None]:
+        self._quota_watchers.append(told)
+        return lambda: self._quota_watchers.remove(told)
+
     # -- sending -----------------------------------------------------------------------------------------------------
 
     async def agree_on_time(self) -> None:
@@ -90,6 +102,13 @@ class SqliteStore:
         if len(events) >= _LARGE:
             return asyncio.to_thread(self._commits.now, lambda ledger: ledger.insert(events))
         return self._commits.run(lambda ledger: ledger.insert(events))
+
+    async def insert_in(self, connection: Any, events: Sequence[NewEvent]) -> list[Stored | DuplicateKey]:
+        raise Unsupported(
+            "send(connection=…)",
+            "the ledger in SQLite",
+            "Its ledger is a file of its own, which can't join your transaction: send after the commit, with key=.",
+        )
 
     def subscribe(self, subscriptions: Sequence[Subscription]) -> Awaitable[None]:
         return self._commits.run(lambda ledger: ledger.subscribe(subscriptions))
@@ -180,6 +199,20 @@ class SqliteStore:
 
     def put_tenant(self, tenant: TenantRecord) -> Awaitable[None]:
         return self._commits.run(lambda ledger: ledger.put_tenant(tenant))
+
+    def put_quotas(self, quotas: TenantQuotas) -> Awaitable[None]:
+        return self._commits.run(lambda ledger: ledger.put_quotas(quotas))
+
+    async def purge(self, tenant_id: str, count: int) -> Mapping[str, int]:
+        tables = await self.reads.tables_with_rows(tenant_id)
+        if not tables:
+            return {}
+        # In a thread: some tables have to be looked through.
+        return await asyncio.to_thread(self._commits.now, lambda ledger: ledger.purge(tenant_id, tables, count))
+
+    async def forget_tenant(self, tenant_id: str) -> None:
+        await self._commits.run(lambda ledger: ledger.forget_tenant(tenant_id))
+        await asyncio.to_thread(rewrite, self.path)
 
     def pause(self, kind: str, name: str) -> Awaitable[None]:
         return self._commits.run(lambda ledger: ledger.pause(kind, name))

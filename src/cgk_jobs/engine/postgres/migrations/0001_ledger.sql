@@ -27,14 +27,14 @@ CREATE TABLE cgk_jobs.runs (
     rank          integer NOT NULL DEFAULT 0,   -- below 0: before other tenants' runs, where a task asks for it
     lane          integer NOT NULL DEFAULT 0,   -- priority within the tenant, higher first
     cancel_asked  boolean NOT NULL DEFAULT false,
-    tenant_id     text NOT NULL CHECK (tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    tenant_id     text COLLATE "C" NOT NULL CHECK (tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
     task          text NOT NULL,
     queue         text NOT NULL,
     state         text NOT NULL CHECK (state IN ('scheduled', 'queued', 'running', 'retrying', 'waiting')),
     event_name    text NOT NULL,
     payload       text NOT NULL,
     tags          text NOT NULL DEFAULT '',
-    held_by       text,                         -- why a queued run is parked: a limit, a pause, an unknown task
+    held_by       text COLLATE "C",             -- why a queued run is parked: a limit, a pause, an unknown task
     slots         text,                         -- the concurrency limits it counts for, while it does
     error         text,
     progress      text,
@@ -65,7 +65,7 @@ CREATE TABLE cgk_jobs.finished_runs (
     attempt       integer NOT NULL,
     rank          integer NOT NULL,
     lane          integer NOT NULL,
-    tenant_id     text NOT NULL,
+    tenant_id     text COLLATE "C" NOT NULL,
     task          text NOT NULL,
     queue         text NOT NULL,
     state         text NOT NULL CHECK (state IN ('completed', 'failed', 'cancelled', 'expired')),
@@ -80,25 +80,25 @@ CREATE TABLE cgk_jobs.finished_runs (
 CREATE TABLE cgk_jobs.finished_runs_other PARTITION OF cgk_jobs.finished_runs DEFAULT;
 
 CREATE TABLE cgk_jobs.run_tags (
-    run_seq bigint NOT NULL, tenant_id text NOT NULL, tag text NOT NULL, PRIMARY KEY (tenant_id, tag, run_seq)
+    run_seq bigint NOT NULL, tenant_id text COLLATE "C" NOT NULL, tag text NOT NULL, PRIMARY KEY (tenant_id, tag, run_seq)
 );
 CREATE INDEX run_tags_by_run ON cgk_jobs.run_tags (tenant_id, run_seq);
 
 CREATE TABLE cgk_jobs.steps (
-    run_seq bigint NOT NULL, place integer NOT NULL, finished_at bigint NOT NULL, tenant_id text NOT NULL, name text NOT NULL,
+    run_seq bigint NOT NULL, place integer NOT NULL, finished_at bigint NOT NULL, tenant_id text COLLATE "C" NOT NULL, name text NOT NULL,
     result text,
     PRIMARY KEY (tenant_id, run_seq, name)
 );
 
 -- How attempts ended that did not end their run well.
 CREATE TABLE cgk_jobs.attempts (
-    run_seq bigint NOT NULL, claim bigint NOT NULL, ended_at bigint NOT NULL, attempt integer NOT NULL, tenant_id text NOT NULL,
+    run_seq bigint NOT NULL, claim bigint NOT NULL, ended_at bigint NOT NULL, attempt integer NOT NULL, tenant_id text COLLATE "C" NOT NULL,
     outcome text NOT NULL, error text,
     PRIMARY KEY (tenant_id, run_seq, claim)
 );
 
 CREATE TABLE cgk_jobs.run_logs (
-    run_seq bigint NOT NULL, at bigint NOT NULL, line integer NOT NULL, attempt integer NOT NULL, tenant_id text NOT NULL,
+    run_seq bigint NOT NULL, at bigint NOT NULL, line integer NOT NULL, attempt integer NOT NULL, tenant_id text COLLATE "C" NOT NULL,
     level text NOT NULL, message text NOT NULL,
     PRIMARY KEY (tenant_id, run_seq, line)
 );
@@ -106,12 +106,12 @@ CREATE TABLE cgk_jobs.run_logs (
 -- Events nobody listened to when they were sent.
 CREATE TABLE cgk_jobs.unrouted_events (
     seq bigint NOT NULL, nonce bigint NOT NULL, created_at bigint NOT NULL, version integer NOT NULL,
-    tenant_id text NOT NULL CHECK (tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'), name text NOT NULL, payload text NOT NULL,
+    tenant_id text COLLATE "C" NOT NULL CHECK (tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'), name text NOT NULL, payload text NOT NULL,
     PRIMARY KEY (tenant_id, seq)
 );
 
 CREATE TABLE cgk_jobs.idempotency_keys (
-    event_seq bigint NOT NULL, nonce bigint NOT NULL, expires_at bigint NOT NULL, tenant_id text NOT NULL, event text NOT NULL,
+    event_seq bigint NOT NULL, nonce bigint NOT NULL, expires_at bigint NOT NULL, tenant_id text COLLATE "C" NOT NULL, event text NOT NULL,
     key text NOT NULL, payload text NOT NULL, run_seqs bigint[] NOT NULL,
     PRIMARY KEY (tenant_id, event, key)
 );
@@ -119,7 +119,7 @@ CREATE INDEX idempotency_keys_expiring ON cgk_jobs.idempotency_keys (expires_at)
 
 -- One tick of a schedule runs once for each tenant, whatever the schedulers do.
 CREATE TABLE cgk_jobs.ticks (
-    tick_at bigint NOT NULL, event_seq bigint NOT NULL, run_seq bigint NOT NULL, nonce bigint NOT NULL, tenant_id text NOT NULL,
+    tick_at bigint NOT NULL, event_seq bigint NOT NULL, run_seq bigint NOT NULL, nonce bigint NOT NULL, tenant_id text COLLATE "C" NOT NULL,
     task text NOT NULL,
     PRIMARY KEY (tenant_id, task, tick_at)
 );
@@ -129,12 +129,12 @@ CREATE TABLE cgk_jobs.ticks (
 CREATE TABLE cgk_jobs.queue_clocks (queue text PRIMARY KEY, value double precision NOT NULL) WITH (fillfactor = 20);
 CREATE TABLE cgk_jobs.tenant_clocks (
     value double precision NOT NULL, given double precision NOT NULL,  -- the places the last publication added
-    tenant_id text NOT NULL, queue text NOT NULL, PRIMARY KEY (tenant_id, queue)
+    tenant_id text COLLATE "C" NOT NULL, queue text NOT NULL, PRIMARY KEY (tenant_id, queue)
 ) WITH (fillfactor = 50);
 
 -- Runs of higher priority that went ahead of their tenant's older ones. Those move back when a claim reaches them.
 CREATE TABLE cgk_jobs.jumps (
-    seq bigint NOT NULL, cost double precision NOT NULL, lane integer NOT NULL, tenant_id text NOT NULL, queue text NOT NULL,
+    seq bigint NOT NULL, cost double precision NOT NULL, lane integer NOT NULL, tenant_id text COLLATE "C" NOT NULL, queue text NOT NULL,
     PRIMARY KEY (queue, tenant_id, seq)
 );
 
@@ -146,13 +146,13 @@ CREATE TABLE cgk_jobs.subscriptions (
 -- Budgets of limits and rates. tenant_id is 'platform' for one that spans tenants.
 CREATE TABLE cgk_jobs.limits (
     starts bigint NOT NULL DEFAULT 0, wake_at bigint, capacity integer NOT NULL, used integer NOT NULL DEFAULT 0,
-    parked boolean NOT NULL DEFAULT false, tenant_id text NOT NULL, key text NOT NULL,
+    parked boolean NOT NULL DEFAULT false, tenant_id text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL,
     PRIMARY KEY (tenant_id, key)
 ) WITH (fillfactor = 50);
 CREATE INDEX limits_waking ON cgk_jobs.limits (wake_at) WHERE wake_at IS NOT NULL;
 -- The last starts under a rate, in a ring as long as the rate allows starts in its window.
 CREATE TABLE cgk_jobs.rate_starts (
-    at bigint NOT NULL, place integer NOT NULL, tenant_id text NOT NULL, key text NOT NULL, PRIMARY KEY (tenant_id, key, place)
+    at bigint NOT NULL, place integer NOT NULL, tenant_id text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, PRIMARY KEY (tenant_id, key, place)
 ) WITH (fillfactor = 50);
 
 CREATE TABLE cgk_jobs.workers (
@@ -170,7 +170,7 @@ CREATE TABLE cgk_jobs.schedules (
 CREATE TABLE cgk_jobs.tenants (
     weight double precision NOT NULL DEFAULT 1, rate_seconds double precision, created_at bigint NOT NULL, concurrency integer,
     rate integer, added boolean NOT NULL, paused boolean NOT NULL DEFAULT false,
-    id text PRIMARY KEY CHECK (id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'), timezone text
+    id text COLLATE "C" PRIMARY KEY CHECK (id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'), timezone text
 );
 
 CREATE TABLE cgk_jobs.paused (paused_at bigint NOT NULL, kind text NOT NULL, name text NOT NULL, PRIMARY KEY (kind, name));

@@ -13,4 +13,4 @@ WITH ended AS (
         e.tenant_id, e.task, e.queue, e.new_state, e.event_name, e.payload, e.tags, e.error, e.progress
     FROM ended e
 )
-SELECT tenant_id, seq, slots FROM ended
+SELECT tenant_id, seq, slots, octet_length(payload) AS payload_bytes FROM ended

@@ -20,7 +20,7 @@ WITH current AS MATERIALIZED (
         lane, tenant_id, task, queue, state, event_name, payload, tags, held_by)
     SELECT ((SELECT of FROM bases))[r.number >> 3] + (r.number & 7), r.nonce, ((SELECT of FROM bases))[r.event],
         CASE WHEN r.asked THEN greatest(r.vstart, k.now + r.step, (
-            SELECT t.value + r.step FROM cgk_jobs.tenant_clocks t WHERE t.tenant_id = r.tenant_id AND t.queue = k.queue)) ELSE r.vstart END,
+            SELECT t.value + r.step FROM cgk_jobs.tenant_clocks t WHERE t.tenant_id = r.tenant_id AND t.queue = k.queue AND k.lane <= 0)) ELSE r.vstart END,
         r.due_at, coalesce(r.due_at, (SELECT now FROM current)) + k.expires, k.tick_at, k.replay_of, (SELECT now FROM current), k.event_version, k.rank, k.lane,
         r.tenant_id, k.task, k.queue, CASE WHEN r.due_at IS NULL THEN 'queued' ELSE 'scheduled' END, k.event_name, r.payload, k.tags,
         CASE WHEN r.due_at IS NULL THEN k.held_by END

@@ -1,0 +1,1 @@
+DELETE FROM cgk_jobs.quota_counters WHERE tenant_id = $1

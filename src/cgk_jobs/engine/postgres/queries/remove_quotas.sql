@@ -1,0 +1,1 @@
+DELETE FROM cgk_jobs.tenant_quotas WHERE tenant_id = $1

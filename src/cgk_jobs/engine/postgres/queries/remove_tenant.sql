@@ -1,0 +1,1 @@
+DELETE FROM cgk_jobs.tenants WHERE id = $1

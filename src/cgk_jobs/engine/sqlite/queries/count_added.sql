@@ -1,0 +1,1 @@
+SELECT count(*), ifnull(sum(length(CAST(payload AS BLOB))), 0) FROM runs WHERE tenant_id = ? AND seq > ?

@@ -1,0 +1,1 @@
+SELECT * FROM {table} WHERE tenant_id = ?

@@ -1,0 +1,1 @@
+INSERT INTO rewrites_owed (since) VALUES (?) ON CONFLICT DO NOTHING

@@ -1,0 +1,1 @@
+SELECT seq, slots FROM runs WHERE tenant_id = ? ORDER BY seq LIMIT ?

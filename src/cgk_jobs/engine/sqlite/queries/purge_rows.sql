@@ -1,0 +1,1 @@
+DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE tenant_id = ? LIMIT ?)

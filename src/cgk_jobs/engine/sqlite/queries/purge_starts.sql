@@ -1,0 +1,1 @@
+DELETE FROM rate_starts WHERE key IN (SELECT key FROM limits WHERE tenant_id = ?)

@@ -1,0 +1,1 @@
+SELECT tenant_id, runs, payload_bytes, window_at, sends, sends_before, warned, refused_ticks, recount_at FROM quota_counters WHERE tenant_id = ?

@@ -1,0 +1,1 @@
+SELECT tenant_id FROM quota_counters WHERE recount_at <= ?

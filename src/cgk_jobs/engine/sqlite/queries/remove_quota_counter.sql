@@ -1,0 +1,1 @@
+DELETE FROM quota_counters WHERE tenant_id = ?

@@ -1,0 +1,1 @@
+DELETE FROM tenant_quotas WHERE tenant_id = ?
