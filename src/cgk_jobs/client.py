@@ -9,9 +9,19 @@ from pydantic import BaseModel
 
 from cgk_jobs import signals
 from cgk_jobs.clock import Clock, to_micros
+from cgk_jobs.engine.fitting import insert_what_fits
 from cgk_jobs.engine.records import NewEvent, Stored
 from cgk_jobs.engine.store import Store
-from cgk_jobs.errors import DuplicateKey, InvalidEvent, InvalidTask, JobsError, PayloadTooLarge, Unsupported
+from cgk_jobs.errors import (
+    DuplicateKey,
+    InvalidEvent,
+    InvalidTask,
+    JobsError,
+    PayloadTooLarge,
+    QuotaExceeded,
+    TenantClosed,
+    Unsupported,
+)
 from cgk_jobs.events import EventRegistry
 from cgk_jobs.events import registry as catalogue
 from cgk_jobs.events.codec import encode, from_mapping
@@ -162,9 +172,13 @@ class Client:
         if not news:
             return []
         if connection is not None:
-            return [self._judged(*one) for one in zip(news, await self._store.insert_in(connection, news), strict=True)]
+            joined = zip(news, await self._store.insert_in(connection, news), strict=True)
+            return [self._judged(new, answer, committed=False) for new, answer in joined]
         try:
             stored = await self._store.insert(news)
+        except (QuotaExceeded, TenantClosed):
+            fitting = zip(news, await insert_what_fits(self._store, news), strict=True)
+            return [self._judged(new, answer, committed=True) for new, answer in fitting]
         except JobsError:
             if len(news) == 1 or not any(new.key for new in news):
                 raise
@@ -175,11 +189,11 @@ class Client:
                 self._tell(new, one)
         return [self._sent(one) for one in stored]
 
-    def _judged(self, new: NewEvent, answer: Stored | DuplicateKey) -> Sent:
-        if isinstance(answer, DuplicateKey):
+    def _judged(self, new: NewEvent, answer: Stored | JobsError, *, committed: bool) -> Sent:
+        if isinstance(answer, JobsError):
             return Sent(0, 0, (), "refused", str(answer))
         if self._emitter.active:
-            self._tell(new, answer, committed=False)
+            self._tell(new, answer, committed=committed)
         return self._sent(answer)
 
     async def _insert_or_refuse(self, new: NewEvent) -> Sent:

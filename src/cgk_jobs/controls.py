@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from cgk_jobs.clock import Clock, from_micros
+from cgk_jobs.engine.fitting import insert_what_fits
 from cgk_jobs.engine.records import NewEvent
 from cgk_jobs.engine.scheduler import TICK_EVENT
 from cgk_jobs.engine.store import Store
-from cgk_jobs.errors import InvalidTask, NotConfigured
+from cgk_jobs.errors import InvalidTask, JobsError, NotConfigured
 from cgk_jobs.events.sent import Sent
 from cgk_jobs.tasks.registry import TaskRegistry
 from cgk_jobs.tasks.schedule import Misfire
@@ -93,7 +94,10 @@ class Schedules:
         await self._store.resume("schedule", self._task(schedule_id).id)
 
     async def trigger(self, schedule_id: str, *, tenant_id: str | None = None) -> builtins.list[Sent]:
-        """Run a schedule's task now, for one tenant or for all it runs for, beside its ticks."""
+        """Run a schedule's task now, for one tenant or for all it runs for, beside its ticks.
+
+        A tenant whose quota does not take it gets none; its answer is ``refused`` and says why.
+        """
         task = self._task(schedule_id)
         spec = task.schedule
         if spec is None:
@@ -112,7 +116,10 @@ class Schedules:
             )
         payload = dumps({"at": now, "timezone": spec.cron.timezone, "previous": None, "missed": 0})
         events = [NewEvent(tenant, TICK_EVENT, 1, payload, task=task.id) for tenant in tenants]
-        return [Sent(row.event_seq, row.nonce, row.run_seqs) for row in await self._store.insert(events)]
+        return [
+            Sent(0, 0, (), "refused", str(row)) if isinstance(row, JobsError) else Sent(row.event_seq, row.nonce, row.run_seqs)
+            for row in await insert_what_fits(self._store, events)
+        ]
 
 
 class Queues:

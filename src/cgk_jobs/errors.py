@@ -117,6 +117,10 @@ class QuotaExceeded(JobsError):
 class TenantClosed(JobsError):
     """The tenant is being purged, and nothing is taken from it until that has ended."""
 
+    def __init__(self, message: str, *, tenant_id: str = "") -> None:
+        super().__init__(message)
+        self.tenant_id = tenant_id
+
 
 class RunNotFound(JobsError, LookupError):
     """There is no such run for this tenant (a run of another tenant answers the same)."""

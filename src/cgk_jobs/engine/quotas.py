@@ -169,7 +169,8 @@ def charge(quotas: TenantQuotas, counter: Counter, cost: Cost, now: int) -> tupl
     if quotas.closed:
         raise TenantClosed(
             f"tenant {quotas.tenant_id} is being purged: nothing is taken from it until that has ended. "
-            "If the purge was interrupted, run it again: cgk jobs tenants purge"
+            "If the purge was interrupted, run it again: cgk jobs tenants purge",
+            tenant_id=quotas.tenant_id,
         )
     if quotas.sends_seconds is not None:
         counter = _turned(counter, quotas.sends_seconds, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import socket
 import warnings
 from collections.abc import Iterator
@@ -198,6 +199,57 @@ async def test_an_interrupted_statement_is_in_nobodys_way(
         while await database.value("asleep") > 0:
             continue
     lone.close()
+
+
+async def test_a_server_that_says_nothing_any_more(
+    postgres_server: PostgresServer, postgres_database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its host vanished: neither an answer nor a refusal comes, and a cancellation is not heard either."""
+    if not postgres_server.is_own:
+        pytest.skip("stops a process of the server")
+    monkeypatch.setattr(server, "STATEMENT_TIMEOUT", 0.2)
+    lone = Database(postgres_database.worker_url, SYSTEM, size=1)
+    with statement("SELECT pg_backend_pid()") as name:
+        pid = await lone.value(name)
+        monkeypatch.undo()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(ProviderUnavailable, match="did not answer in time"):
+                await lone.value(name)
+            assert await lone.value(name) != pid
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    lone.close()
+
+
+async def test_connections_of_another_kind_of_server_are_not_lent_again(
+    postgres_database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those in use when a pooler turns out to lose prepared statements."""
+    database = Database(postgres_database.worker_url, SYSTEM, size=2)
+    found_out, may_end = asyncio.Event(), asyncio.Event()
+    pids: list[int] = []
+
+    async def holds(work: Work) -> None:
+        pids.append(await work.value("pid"))
+        found_out.set()
+        await may_end.wait()
+
+    async def fails_once(work: Work) -> None:
+        if database.server.named:
+            database.server.pooled = True
+            raise asyncpg.InvalidSQLStatementNameError("prepared statement does not exist")
+
+    with statement("SELECT pg_backend_pid()", "pid"):
+        holder = asyncio.create_task(database.retried(holds))
+        await found_out.wait()
+        await database.retried(fails_once)
+        may_end.set()
+        await holder
+        now = await asyncio.gather(*[database.value("pid") for _ in range(20)])
+    assert not database.server.named
+    assert pids[0] not in now
+    database.close()
 
 
 async def test_a_failure_that_was_swallowed_is_not_reported_as_done(database: Database) -> None:

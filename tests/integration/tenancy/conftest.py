@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import psycopg
 import pytest
+from tests.integration.tenancy.pools import opened
 from tests.integration.tenancy.redis_server import running_redis
 from tests.integration.tenancy.shop import Shop, make_shop
 from tests.servers.ledgers import Ledgers
@@ -30,3 +32,9 @@ def admin(shop: Shop) -> Iterator[psycopg.Connection]:
 def redis_url() -> Iterator[str]:
     """A Redis server, started with the first test that asks for it."""
     yield from running_redis()
+
+
+@pytest.fixture(params=["psycopg", "asyncpg"])
+async def pool(request: pytest.FixtureRequest, shop: Shop) -> AsyncIterator[Any]:
+    async with opened(request.param, shop.url) as pool:
+        yield pool

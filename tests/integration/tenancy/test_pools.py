@@ -1,105 +1,22 @@
-"""Pools of psycopg and asyncpg: one connection, handed from tenant to tenant, whatever happened on it (S35)."""
+"""Pools of psycopg and asyncpg whose connections belong to the current tenant."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
-from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool import ConnectionPool
+from tests.integration.tenancy.pools import LEFT_BEHIND, look, opened
 from tests.integration.tenancy.shop import GUARDS, TABLES, TENANTS, Shop, expected, notes
-from tests.reliability.processes import until_async
 from tests.servers.pgbouncer import PgBouncer
 
 from cgk_jobs import NotConfigured, TenantRequired, platform, tenant
 from cgk_jobs.tenancy import TenantRows, TenantSchemas, bind_tenant, tenant_connection
 
-ROUNDS = int(os.environ.get("JOBS_TEST_ROUNDS", "12"))
-"""How often each mishap is tried on each pool; 1000 is the pass mark of S35."""
-
 FIRST, SECOND = TENANTS
-LEFT_BEHIND = (
-    "CREATE TEMP TABLE left_behind AS SELECT 'secret' AS note",
-    "DECLARE held CURSOR WITH HOLD FOR SELECT 'secret' AS note",
-    "PREPARE trap AS SELECT 'secret' AS note",
-    "SELECT pg_advisory_lock(4711)",
-    "SET search_path = pg_temp, public",
-)
-
-
-class Psycopg:
-    """A pool of psycopg, async."""
-
-    def __init__(self, url: str) -> None:
-        # dict_row and binary parameters: the guard must not depend on how the application's cursors are made.
-        self.pool = AsyncConnectionPool(
-            url, min_size=1, max_size=1, open=False, kwargs={"row_factory": dict_row}, reconnect_timeout=5
-        )
-
-    async def __aenter__(self) -> Psycopg:
-        await self.pool.open(wait=True)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.pool.close()
-
-    def connection(self, guard: Any) -> Any:
-        return tenant_connection(self.pool, guard)
-
-    def unguarded(self) -> Any:
-        return self.pool.connection()
-
-    async def run(self, connection: Any, text: str) -> list[Any]:
-        cursor = await connection.execute(text.encode())
-        return [] if cursor.description is None else [next(iter(row.values())) for row in await cursor.fetchall()]
-
-
-class Asyncpg:
-    """A pool of asyncpg."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    async def __aenter__(self) -> Asyncpg:
-        self.pool = await asyncpg.create_pool(self.url, min_size=1, max_size=1)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.pool.close()
-
-    def connection(self, guard: Any) -> Any:
-        return tenant_connection(self.pool, guard)
-
-    def unguarded(self) -> Any:
-        return self.pool.acquire()
-
-    async def run(self, connection: Any, text: str) -> list[Any]:
-        return [row[0] for row in await connection.fetch(text)]
-
-
-@asynccontextmanager
-async def opened(driver: str, url: str) -> AsyncIterator[Psycopg | Asyncpg]:
-    async with Psycopg(url) if driver == "psycopg" else Asyncpg(url) as pool:
-        yield pool
-
-
-@pytest.fixture(params=["psycopg", "asyncpg"])
-async def pool(request: pytest.FixtureRequest, shop: Shop) -> AsyncIterator[Any]:
-    async with opened(request.param, shop.url) as pool:
-        yield pool
-
-
-async def look(pool: Any, guard: Any, kind: str, name: str) -> list[str]:
-    with tenant(name):
-        async with pool.connection(guard) as connection:
-            found: list[str] = await pool.run(connection, notes(kind))
-            return found
 
 
 @pytest.mark.parametrize("kind", GUARDS)
@@ -164,116 +81,6 @@ async def test_a_setting_can_be_changed_by_sql_and_a_signed_binding_cannot(pool:
                 await pool.run(connection, f"SELECT set_config('{setting}', '{value}', true)")
                 stolen[kind] = await pool.run(connection, notes(kind))
     assert stolen == {"plain": expected(SECOND), "signed": []}
-
-
-# --- S35 -----------------------------------------------------------------------------------------------------------
-
-
-async def raises(pool: Any, guard: Any, kind: str, admin: Any) -> None:
-    with pytest.raises(ZeroDivisionError):  # noqa: PT012
-        async with pool.connection(guard) as connection:
-            await pool.run(connection, notes(kind))
-            raise ZeroDivisionError
-
-
-async def breaks_the_transaction(pool: Any, guard: Any, kind: str, admin: Any) -> None:
-    with pytest.raises((psycopg.Error, asyncpg.PostgresError)):
-        async with pool.connection(guard) as connection:
-            await pool.run(connection, "SELECT 1 / 0")
-
-
-async def times_out(pool: Any, guard: Any, kind: str, admin: Any) -> None:
-    with pytest.raises((psycopg.errors.QueryCanceled, asyncpg.QueryCanceledError)):  # noqa: PT012
-        async with pool.connection(guard) as connection:
-            await pool.run(connection, "SET LOCAL statement_timeout = 1")
-            await pool.run(connection, "SELECT pg_sleep(30)")
-
-
-async def is_cancelled(pool: Any, guard: Any, kind: str, admin: Any) -> None:
-    taken: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    async def handler() -> None:
-        async with pool.connection(guard) as connection:
-            (pid,) = await pool.run(connection, "SELECT pg_backend_pid()")
-            taken.set_result(pid)
-            await pool.run(connection, "SELECT pg_sleep(30)")
-
-    running = asyncio.create_task(handler())
-    pid = await taken
-    await until_async(lambda: waits_in_sleep(admin, pid))
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-
-
-async def is_killed(pool: Any, guard: Any, kind: str, admin: Any) -> None:
-    with pytest.raises((psycopg.OperationalError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):  # noqa: PT012
-        async with pool.connection(guard) as connection:
-            (pid,) = await pool.run(connection, "SELECT pg_backend_pid()")
-            await pool.run(connection, notes(kind))
-            admin.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
-            await pool.run(connection, notes(kind))
-
-
-async def leaves_things_behind(pool: Any, guard: Any, kind: str, admin: Any) -> None:
-    async with pool.connection(guard) as connection:
-        for text in LEFT_BEHIND:
-            await pool.run(connection, text)
-
-
-def waits_in_sleep(admin: Any, pid: int) -> bool:
-    row = admin.execute("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone()
-    return bool(row and row[0])
-
-
-MISHAPS = [raises, breaks_the_transaction, times_out, is_cancelled, is_killed, leaves_things_behind]
-
-
-@pytest.mark.parametrize("mishap", MISHAPS)
-@pytest.mark.parametrize("kind", GUARDS)
-@pytest.mark.timeout(600)
-async def test_s35_a_used_connection_carries_nothing_to_the_next_tenant(
-    pool: Any, shop: Shop, admin: psycopg.Connection, kind: str, mishap: Any
-) -> None:
-    guard = shop.guard(kind)
-    pids = set()
-    for number in range(ROUNDS):
-        before, after = (FIRST, SECOND) if number % 2 else (SECOND, FIRST)
-        with tenant(before):
-            await mishap(pool, guard, kind, admin)
-        with tenant(after):
-            async with pool.connection(guard) as connection:
-                assert await pool.run(connection, notes(kind)) == expected(after)
-                assert await pool.run(connection, "SELECT to_regclass('pg_temp.left_behind') IS NULL") == [True]
-                assert await pool.run(connection, "SELECT count(*)::int FROM pg_cursors WHERE name = 'held'") == [0]
-                traps = "SELECT count(*)::int FROM pg_prepared_statements WHERE name = 'trap'"
-                assert await pool.run(connection, traps) == [0]
-                pids |= set(await pool.run(connection, "SELECT pg_backend_pid()"))
-        # And without any guard: the setting is empty, no row is seen, the path is the login's own.
-        async with pool.unguarded() as connection:
-            assert await pool.run(connection, "SHOW search_path") == ['"$user", public']
-            for rows in ("plain", "signed"):
-                assert await pool.run(connection, notes(rows)) == []
-            assert await pool.run(connection, "SELECT pg_try_advisory_lock(4711)") == [True]
-            assert await pool.run(connection, "SELECT pg_advisory_unlock(4711)") == [True]
-    if mishap in (raises, breaks_the_transaction, times_out, leaves_things_behind):
-        assert len(pids) == 1, "another connection each time proves nothing"
-
-
-async def test_a_connection_that_can_not_be_cleaned_is_given_up(
-    shop: Shop, admin: psycopg.Connection, pool: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from cgk_jobs.tenancy.guards import asyncpg_connections, psycopg_connections
-
-    monkeypatch.setattr(psycopg_connections, "_CLEAN", b"SELECT 1 / 0")
-    monkeypatch.setattr(asyncpg_connections, "CLEAN_CONNECTION", "SELECT 1 / 0")
-    pids = []
-    for name in TENANTS:
-        with tenant(name):
-            async with pool.connection(shop.guard("plain")) as connection:
-                pids += await pool.run(connection, "SELECT pg_backend_pid()")
-    assert pids[0] != pids[1]
-    assert "was closed" in caplog.text
 
 
 # --- refusals ------------------------------------------------------------------------------------------------------
@@ -354,6 +161,11 @@ async def test_connections_of_a_framework_are_bound_in_their_transaction(shop: S
         with psycopg.connect(shop.url) as blocking:
             bind_tenant(blocking, guard)
             assert [row[0] for row in blocking.execute(notes(kind).encode())] == expected(FIRST)
+            blocking.commit()  # and with the transaction the binding ends
+            ended = "SELECT current_setting('search_path'), current_setting('app.tenant_id', true)"
+            path, setting = blocking.execute(ended).fetchone() or ("", "")
+            assert path == '"$user", public'
+            assert not setting
         async with await psycopg.AsyncConnection.connect(shop.url, autocommit=True) as connection:
             with pytest.raises(NotConfigured, match="transaction"):
                 await bind_tenant(connection, guard)

@@ -173,12 +173,7 @@ class Database:
             raise found from error
 
     async def _alone(self, verb: Callable[[Work], Awaitable[T]]) -> T:
-        async def one(connection: Connection) -> T:
-            if self.server.named:
-                return await verb(_Statements(connection))
-            return await _in_transaction(connection, verb)
-
-        return await self._again(one)
+        return await self._again(lambda connection: verb(_Statements(connection)))
 
     async def _again(self, act: Callable[[Connection], Awaitable[T]]) -> T:
         # A statement or transaction that failed has changed nothing, so doing it again is safe; a connection lost on the

@@ -60,6 +60,7 @@ class Pool:
         try:
             yield connection
         except (asyncio.CancelledError, TimeoutError):
+            # The next one would wait until the server has cancelled this statement, or for ever if it is gone.
             self._see_off(connection)
             raise
         finally:

@@ -46,8 +46,8 @@ class Server:
 
     ``pooled``: a pooler stands between (``None`` until the first connection). Session state then lasts no longer than a
     transaction: nothing is SET, and nobody LISTENs. ``named``: prepared statements keep their names; where they don't
-    (PgBouncer before 1.21, or with max_prepared_statements = 0), a statement needs a transaction around it, since asyncpg
-    parses and runs it in two messages that may reach two server connections.
+    (PgBouncer before 1.21, or with max_prepared_statements = 0), asyncpg is told to cache none, and then sends a statement's
+    text with its parameters, in one message that reaches one server connection.
     """
 
     def __init__(self, address: Address) -> None:

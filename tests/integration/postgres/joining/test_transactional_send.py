@@ -86,21 +86,30 @@ async def test_what_a_savepoint_takes_back_is_not_sent(shop: Shop, kind: str) ->
 
 
 async def test_an_exception_rolls_both_back(shop: Shop) -> None:
-    with pytest.raises(RuntimeError, match="no stock"), psycopg.connect(shop.database.tenant_url) as connection:
-        connection.execute(INSERT.format("order-1").encode())
-        await shop.jobs.send(order(1), connection=connection)
-        raise RuntimeError("no stock")
+    async def place() -> None:
+        with psycopg.connect(shop.database.tenant_url) as connection:
+            connection.execute(INSERT.format("order-1").encode())
+            await shop.jobs.send(order(1), connection=connection)
+            raise RuntimeError("no stock")
+
+    with pytest.raises(RuntimeError, match="no stock"):
+        await place()
     assert shop.stored() == NOTHING
 
 
 async def test_a_nested_block_of_the_driver(shop: Shop) -> None:
-    async with await psycopg.AsyncConnection.connect(shop.database.tenant_url, autocommit=True) as connection:
+    async def nested(connection: psycopg.AsyncConnection[Any]) -> None:
         async with connection.transaction():
-            await shop.jobs.send(order(1), connection=connection)
-            with pytest.raises(RuntimeError):
-                async with connection.transaction():
-                    await shop.jobs.send(order(2), connection=connection)
-                    raise RuntimeError
+            await shop.jobs.send(order(2), connection=connection)
+            raise RuntimeError
+
+    async with (
+        await psycopg.AsyncConnection.connect(shop.database.tenant_url, autocommit=True) as connection,
+        connection.transaction(),
+    ):
+        await shop.jobs.send(order(1), connection=connection)
+        with pytest.raises(RuntimeError):
+            await nested(connection)
     await shop.ran("order-1")
 
 
@@ -240,7 +249,9 @@ sys.stdin.read()
 
 async def test_a_client_that_is_killed_before_its_commit_leaves_nothing(shop: Shop) -> None:
     arguments = [sys.executable, "-c", CLIENT, shop.database.worker_url, shop.database.tenant_url]
-    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+    with subprocess.Popen(  # noqa: ASYNC220 - its one line is waited for
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
         assert client.stdout is not None
         assert client.stdout.readline() == "sent\n"
         client.send_signal(signal.SIGKILL)
