@@ -339,4 +339,5 @@ def subscription_of(task: Task[Any]) -> Subscription:
         task.priority.level,
         task.expires,
         ",".join(task.tags),
+        task.flow.stored(),
     )

@@ -16,7 +16,7 @@ from cgk_jobs.events import EventRegistry
 from cgk_jobs.events import registry as catalogue
 from cgk_jobs.events.codec import encode, from_mapping
 from cgk_jobs.events.event import Event
-from cgk_jobs.events.sent import PLAIN, Send, SendOptions, Sent, seconds
+from cgk_jobs.events.sent import PLAIN, Send, SendOptions, Sent, SentStatus, seconds
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.tenancy.context import current_tenant, require_same_tenant
@@ -179,16 +179,20 @@ class Client:
 
     @staticmethod
     def _sent(stored: Stored) -> Sent:
-        return Sent(stored.event_seq, stored.nonce, stored.run_seqs, "duplicate" if stored.duplicate else "accepted")
+        if stored.refused is not None:
+            return Sent(0, 0, (), "refused", stored.refused)
+        status: SentStatus = "duplicate" if stored.duplicate else "accepted"
+        return Sent(stored.event_seq, stored.nonce, stored.run_seqs, status, None, stored.nonces)
 
     def _tell(self, new: NewEvent, stored: Stored) -> None:
         self._emitter.emit(
             signals.EVENT_SENT,
             new.tenant_id,
             event=new.name,
-            event_id=to_id(stored.event_seq, stored.nonce),
+            event_id="" if stored.refused else to_id(stored.event_seq, stored.nonce),
             runs=len(stored.run_seqs),
             duplicate=stored.duplicate,
+            refused=stored.refused is not None,
         )
 
 

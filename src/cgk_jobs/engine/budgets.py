@@ -69,4 +69,8 @@ def _field(payload: str, name: str) -> Any:
         values = loads(payload)
     except ValueError:
         return None
+    if isinstance(values, list) and values:
+        # A batch: its events agree in the field, or the task would not have been declared.
+        batch: list[Any] = values
+        values = batch[0]
     return cast("dict[str, Any]", values).get(name) if isinstance(values, dict) else None

@@ -25,3 +25,7 @@ class StoreJournal:
     async def progress(self, claim: Claim, progress: str) -> bool:
         """Write how far the attempt is."""
         return await self._store.write_progress(claim, progress)
+
+    async def metadata(self, claim: Claim, changes: str) -> bool:
+        """Merge fields into the run's metadata."""
+        return await self._store.write_metadata(claim, changes)

@@ -33,7 +33,10 @@ __all__ = [
 
 
 class Subscription(NamedTuple):
-    """That a task listens to an event, and the defaults of its runs. ``event`` is empty for a task sent by itself."""
+    """That a task listens to an event, and the defaults of its runs. ``event`` is empty for a task sent by itself.
+
+    ``flow``: its flow control as text, which ``engine/flow.py`` reads; empty for none.
+    """
 
     task: str
     event: str
@@ -42,6 +45,7 @@ class Subscription(NamedTuple):
     lane: int
     expires: float | None
     tags: str
+    flow: str = ""
 
 
 class NewEvent(NamedTuple):
@@ -66,12 +70,23 @@ class NewEvent(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """The numbers an event and its runs got (``nonce`` is theirs in common); ``duplicate`` if its key was already used."""
+    """The numbers an event and its runs got (``nonce`` is theirs in common); ``duplicate`` if its key was already used.
+
+    ``nonces``: those of the runs, where one was made by another event. ``refused``: why nothing was stored.
+    """
 
     event_seq: int
     nonce: int
     run_seqs: tuple[int, ...]
     duplicate: bool = False
+    nonces: tuple[int, ...] | None = None
+    refused: str | None = None
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """Number and nonce of each run."""
+        nonces = self.nonces or (self.nonce,) * len(self.run_seqs)
+        return list(zip(self.run_seqs, nonces, strict=True))
 
 
 class Settlement(NamedTuple):
@@ -159,6 +174,8 @@ class RunRecord:
     expires_at: int | None
     tick_at: int | None
     replay_of: int | None
+    metadata: str | None = None
+    events: int = 1
 
     @property
     def key(self) -> RunKey:

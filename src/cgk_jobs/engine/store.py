@@ -67,7 +67,11 @@ class Store(Protocol):
     # sending
 
     def insert(self, events: Sequence[NewEvent]) -> Awaitable[list[Stored]]:
-        """Store events, each with a run for every task that listens, all or none."""
+        """Store events, each with a run for every task that listens, all or none.
+
+        A task with flow control may take an event into a run that waits, answer the run there is, or drop it: see
+        ``engine/flow.py``.
+        """
         ...
 
     def subscribe(self, subscriptions: Sequence[Subscription]) -> Awaitable[None]:
@@ -94,6 +98,13 @@ class Store(Protocol):
         """Keep how far the attempt is (JSON). False: the attempt lost its run."""
         ...
 
+    def write_metadata(self, claim: Claim, changes: str) -> Awaitable[bool]:
+        """Merge fields (a JSON object) into the run's metadata. False: the attempt lost its run.
+
+        Raises ``PayloadTooLarge`` where the metadata would grow over its limit.
+        """
+        ...
+
     def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> Awaitable[bool]:
         """Keep lines the handler logged. False: the attempt lost its run."""
         ...
@@ -101,11 +112,17 @@ class Store(Protocol):
     # runs
 
     def cancel(self, runs: Sequence[RunKey]) -> Awaitable[int]:
-        """Cancel waiting runs at once and ask the workers of running ones to; returns how many there were of either."""
+        """Cancel waiting runs at once and ask the workers of running ones to; returns how many there were of either.
+
+        A run that was asked never starts again: an ending after which it would go on is written as ``cancelled``.
+        """
         ...
 
     def retry(self, run: RunKey, queue: str, lane: int) -> Awaitable[bool]:
-        """Start a run that failed, was cancelled or expired again from attempt 1, its journal kept."""
+        """Start a run that failed, was cancelled or expired again from attempt 1, its journal kept.
+
+        Raises ``DuplicateKey`` if its key allows one unfinished run, and there is one.
+        """
         ...
 
     def replay(self, event: NewEvent, original: int, from_step: str | None) -> Awaitable[Stored]:

@@ -38,6 +38,8 @@ class StepLog(Protocol):
 
     async def progress(self, claim: Claim, progress: str) -> bool: ...
 
+    async def metadata(self, claim: Claim, changes: str) -> bool: ...
+
 
 class Sender(Protocol):
     """Sends for a handler."""
@@ -233,6 +235,15 @@ class Context:
         text = dumps({"fraction": fraction, "message": message[:500]})
         if not await self._services.journal.progress(self._claim, text):
             raise self._lost("progress")
+
+    async def metadata(self, **fields: Any) -> None:
+        """Keep small facts about the run, for who looks at it: merged into those kept before, ``None`` removes one.
+
+        They outlast the attempt. Raises ``PayloadTooLarge`` over 16,384 characters of JSON in all, ``StaleClaim``, and
+        ``ValueError`` for a value without JSON form.
+        """
+        if not await self._services.journal.metadata(self._claim, dumps(fields)):
+            raise self._lost("metadata")
 
     def check_cancelled(self) -> None:
         """Raise ``RunCancelled`` if somebody cancelled this run or its time is over; for loops in plain functions."""

@@ -24,9 +24,9 @@ worker_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("cgk_jobs
 
 
 class SyncContext:
-    """``ctx.sync``: ``step``, ``sleep``, ``sleep_until``, ``send`` and ``progress``, blocking.
+    """``ctx.sync``: ``step``, ``sleep``, ``sleep_until``, ``send``, ``progress`` and ``metadata``, blocking.
 
-    A step's function runs in another thread, with the handler's tenant current, and may itself block.
+    Each is a checkpoint too: it raises ``RunCancelled`` once the run is cancelled or its time is over. A step's function runs in another thread, with the handler's tenant current, and may itself block.
     """
 
     def __init__(self, ctx: Context) -> None:
@@ -37,6 +37,9 @@ class SyncContext:
         if loop is None:
             work.close()
             raise NotConfigured("ctx.sync is for plain functions (`def`); in an `async def` handler await ctx itself")
+        if self._ctx.cancelled:
+            work.close()
+            self._ctx.check_cancelled()
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -58,3 +61,7 @@ class SyncContext:
     def progress(self, fraction: float, message: str = "") -> None:
         """As :meth:`Context.progress`."""
         self._wait(self._ctx.progress(fraction, message))
+
+    def metadata(self, **fields: Any) -> None:
+        """As :meth:`Context.metadata`."""
+        self._wait(self._ctx.metadata(**fields))

@@ -18,7 +18,7 @@ class Claim(NamedTuple):
     """One attempt's hold on a run. ``token`` is the fence: it rises at every claim, and every write carries it.
 
     Moments are microseconds since 1970 UTC. ``vstart``, ``lane`` and ``jumped`` are its place in the fair order; ``slots``
-    (JSON list of keys) are the concurrency limits it counts for.
+    (JSON list of keys) are the concurrency limits it counts for; ``order_key`` is the line others wait in behind it.
     """
 
     seq: int
@@ -39,6 +39,7 @@ class Claim(NamedTuple):
     jumped: float
     created_at: int
     slots: str | None
+    order_key: str | None = None
 
     @property
     def key(self) -> RunKey:

@@ -54,7 +54,7 @@ class Isolated(Protocol):
 class Attempt:
     """One attempt while it runs. ``why`` is set by whoever ends it from outside, before it cancels ``task``."""
 
-    __slots__ = ("claim", "context", "deadline", "declared", "entered", "runner", "started", "why")
+    __slots__ = ("claim", "context", "deadline", "declared", "entered", "in_thread", "runner", "started", "why")
 
     def __init__(self, claim: Claim, declared: Task[Any]) -> None:
         self.claim = claim
@@ -66,16 +66,24 @@ class Attempt:
         """When its time is over, on the loop's clock; set once the handler has begun."""
         self.entered = False
         """Its task has taken its first step: one cancelled before never runs, and so would never say how it ended."""
+        self.in_thread = False
+        """A plain handler has it in a thread, which can't be ended from outside."""
         self.started = False
         """The handler itself has begun: its time counts from here, not from the wait for a thread or process."""
 
     def end(self, why: EndReason) -> None:
-        """End it from outside: an async handler is cancelled where it waits, a plain one at its next checkpoint."""
-        if self.why:
+        """End it from outside: an async handler is cancelled where it waits, a plain one at its next checkpoint.
+
+        A cancelled run's thread is waited for: it is not called cancelled while its code still runs. Only the end of its
+        time, or of the worker, leaves a thread to itself.
+        """
+        if self.why and not (self.why == "cancel" and self.in_thread and why != "cancel"):
             return
-        self.why = why
+        self.why = self.why or why
         if self.context is not None:
             self.context.cancelled = True
+        if why == "cancel" and self.in_thread:
+            return
         if self.runner is not None and self.entered:
             self.runner.cancel()
 
@@ -150,7 +158,11 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         inside = contextvars.copy_context()
         inside.run(worker_loop.set, loop)
-        return await loop.run_in_executor(self._threads, partial(inside.run, declared.handler, *arguments))
+        attempt.in_thread = True
+        try:
+            return await loop.run_in_executor(self._threads, partial(inside.run, declared.handler, *arguments))
+        finally:
+            attempt.in_thread = False
 
     def _encode(self, result: Any) -> str:
         try:
@@ -192,10 +204,25 @@ async def _wrapped(declared: Task[Any], context: Context, call: Callable[[], Awa
 
 
 def decode_input(claim: Claim, declared: Task[Any]) -> Any:
-    """What the handler gets first: its event, its payload model, or the tick. Raises ``InvalidEvent``."""
+    """What the handler gets first: its event, its payload model, the tick, or a list. Raises ``InvalidEvent``."""
+    if declared.flow.batch is not None:
+        return [_decode_one(claim, declared, text) for text in _batched(claim.payload)]
+    return _decode_one(claim, declared, claim.payload)
+
+
+def _batched(payload: str) -> list[str]:
+    """The events of a batch, each as text; one stored before its task gathered any is a batch of one."""
+    values = loads(payload)
+    if not isinstance(values, list):
+        return [payload]
+    batch: list[Any] = values
+    return [dumps(value) for value in batch]
+
+
+def _decode_one(claim: Claim, declared: Task[Any], payload: str) -> Any:
     on = declared.on
     if on is not None:
-        event = decode(on, claim.event_version, claim.payload)
+        event = decode(on, claim.event_version, payload)
         if event.tenant_id != claim.tenant_id:
             raise InvalidEvent(
                 f"a run of tenant {claim.tenant_id!r} has an event of another one: look how it was stored"
@@ -206,7 +233,7 @@ def decode_input(claim: Claim, declared: Task[Any]) -> Any:
     model = declared.payload
     if model is None:
         raise InvalidEvent(f"task {claim.task} takes no payload in this code: deploy the code that sent it")
-    return model.model_validate_json(claim.payload)
+    return model.model_validate_json(payload)
 
 
 def _decode_tick(claim: Claim) -> Tick:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from cgk_jobs.app import Jobs
 from cgk_jobs.clock import from_micros, to_micros
+from cgk_jobs.engine.metadata import merged_metadata
 from cgk_jobs.errors import InvalidTask, RunCancelled
 from cgk_jobs.events import Event
 from cgk_jobs.runtime.context import Services
@@ -48,6 +49,12 @@ class _Journal:
     async def progress(self, claim: Claim, progress: str) -> bool:
         """Nobody looks at a direct run: its progress is checked by the context and not kept."""
         del claim, progress
+        return True
+
+    async def metadata(self, claim: Claim, changes: str) -> bool:
+        """Checked as a run's own would be, and not kept."""
+        del claim
+        merged_metadata(None, changes)
         return True
 
 

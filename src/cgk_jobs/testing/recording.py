@@ -85,7 +85,7 @@ class RecordingStore(SqliteStore):
             self.watch.wrote(event.tenant_id, "sent " + (event.name or event.task or ""))
         stored = await super().insert(events)
         for event, one in zip(events, stored, strict=True):
-            if event.name != TICK_EVENT and not one.duplicate:
+            if event.name != TICK_EVENT and not one.duplicate and one.refused is None:
                 self.sent.append(_sent_event(event, one))
         return stored
 
@@ -143,6 +143,11 @@ class RecordingStore(SqliteStore):
         self.watch.wrote(claim.tenant_id, "progress", claim)
         return await super().write_progress(claim, progress)
 
+    async def write_metadata(self, claim: Claim, changes: str) -> bool:
+        """As the store's."""
+        self.watch.wrote(claim.tenant_id, "metadata", claim)
+        return await super().write_metadata(claim, changes)
+
     def _due_plan(self, claim: Claim) -> CrashPlan | None:
         for plan in self.plans:
             if not plan.done and plan.task == claim.task:
@@ -170,7 +175,7 @@ def _sent_event(event: NewEvent, stored: Stored) -> SentEvent:
         name=event.name,
         task=event.task,
         text=event.payload,
-        run_ids=tuple(to_id(seq, stored.nonce) for seq in stored.run_seqs),
+        run_ids=tuple(to_id(*run) for run in stored.runs),
         key=event.key,
         due_at=None if event.due_at is None else from_micros(event.due_at),
         priority=event.priority,

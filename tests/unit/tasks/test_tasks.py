@@ -104,7 +104,8 @@ def test_options_that_can_not_work_are_refused(options: dict[str, Any], message:
     async def handler(event: Placed) -> None: ...
 
     with pytest.raises(InvalidTask, match=re.escape(message)):
-        TaskGroup().task(on=Placed, **options)(handler)
+        declare: Callable[..., Any] = TaskGroup().task(on=Placed, **options)
+        declare(handler)
 
 
 def test_handlers_that_can_not_work_are_refused() -> None:

@@ -8,11 +8,13 @@ from collections.abc import Collection, Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.budgets import draws_of
+from cgk_jobs.engine.flow import cancelled_instead
 from cgk_jobs.engine.records import Appetite, Claim, Exchange, Settlement
 from cgk_jobs.engine.sqlite.configuration import Configuration, unknown_task_hold
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
 from cgk_jobs.engine.sqlite.limits import LimitBook
+from cgk_jobs.engine.sqlite.lines import Lines
 from cgk_jobs.engine.states import FINAL, legal
 from cgk_jobs.errors import InvalidTask
 
@@ -34,6 +36,7 @@ class Desk:
         self._configuration = configuration
         self._order = order
         self._limits = limits
+        self.lines = Lines(db, limits, self.make_ready)
         self._next_due: int | None = None
         self._next_due_known = False
         self._others_may_park = True
@@ -77,7 +80,7 @@ class Desk:
         stale: list[Claim] = []
         for item in settlements:
             # The most, and the least to write: one statement for all of them.
-            if item.state == "completed" and item.claim.slots is None and not item.log:
+            if item.state == "completed" and item.claim.slots is None and item.claim.order_key is None and not item.log:
                 plain.append(item)
             elif not self._settle_one(item, now):
                 stale.append(item.claim)
@@ -107,6 +110,9 @@ class Desk:
         claim = item.claim
         if not legal("running", item.state):
             raise InvalidTask(f"a running run can't become {item.state}: see engine/states.py")
+        if item.state not in FINAL and self._is_cancel_asked(claim):
+            # Asked to stop, it failed, slept or was put back instead. It must not start again.
+            item = cancelled_instead(item)
         final = item.state in FINAL
         vstart, jumped = claim.vstart, claim.jumped
         held_by = item.held_by
@@ -133,7 +139,12 @@ class Desk:
         self.due_at(item.due_at)
         if final:
             self.finished.append(claim.seq)
+            if claim.order_key is not None:
+                self.lines.advance(claim.tenant_id, claim.order_key)
         return True
+
+    def _is_cancel_asked(self, claim: Claim) -> bool:
+        return self._db.execute(QUERIES["is_cancel_asked"], (claim.seq, claim.token)).fetchone() is not None
 
     def append_log(self, claim: Claim, lines: Sequence[tuple[int, str, str]]) -> None:
         """Keep lines a handler logged; the caller has checked the claim in this transaction."""
@@ -248,8 +259,12 @@ class Desk:
 
     def expire(self, seq: int) -> None:
         """End a run that was not started in time."""
-        if self._db.execute(QUERIES["expire_run"], (self._clock.micros(), seq)).rowcount:
+        row = self._db.execute(QUERIES["expire_run"], (self._clock.micros(), seq)).fetchone()
+        if row is not None:
             self.finished.append(seq)
+            tenant_id, order_key = row
+            if order_key is not None:
+                self.lines.advance(tenant_id, order_key)
 
 
 _UNKNOWN = object()

@@ -28,6 +28,8 @@ class Configuration:
         self._version = -1
         self.tasks: dict[str, Subscription] = {}
         self.listeners: dict[str, list[Subscription]] = {}
+        self.flowing: set[str] = set()
+        """Events that some task with flow control listens to."""
         self.tenants: dict[str, TenantRecord] = {}
         self.paused_queues: set[str] = set()
         self.paused_tenants: set[str] = set()
@@ -59,6 +61,7 @@ class Configuration:
         for row in rows:
             if row.event:
                 self.listeners.setdefault(row.event, []).append(row)
+        self.flowing = {row.event for row in rows if row.flow}
         # Only tenants that are more than seen: there may be very many, and most have no settings.
         self.tenants = {row[0]: _tenant(row) for row in self._db.execute(QUERIES["list_tenants"])}
         self.paused_tenants = {tenant.id for tenant in self.tenants.values() if tenant.paused}

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.budgets import tenant_keys
+from cgk_jobs.engine.flow import ORDER_HOLD, excludes_others
+from cgk_jobs.engine.metadata import merged_metadata
 from cgk_jobs.engine.records import (
     Claim,
     LogLine,
@@ -19,14 +21,17 @@ from cgk_jobs.engine.records import (
     TenantRecord,
     WorkerRecord,
 )
+from cgk_jobs.engine.sqlite.cancelling import Canceller
 from cgk_jobs.engine.sqlite.claiming import Desk
 from cgk_jobs.engine.sqlite.configuration import Configuration, paused_tenant_hold, unknown_task_hold
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
+from cgk_jobs.engine.sqlite.flowing import FlowGate
 from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
+from cgk_jobs.errors import DuplicateKey
 from cgk_jobs.runtime.execute import newer_version_hold
-from cgk_jobs.wire.ids import COUNTER_BITS
+from cgk_jobs.wire.ids import COUNTER_BITS, to_id
 
 __all__ = ["SqliteLedger"]
 
@@ -44,8 +49,10 @@ class SqliteLedger:
         self.configuration = Configuration(connection)
         self.order = FairOrder(connection, self.configuration)
         self.limits = LimitBook(connection, self.order, self.configuration)
-        self.inbox = Inbox(connection, clock, self.configuration, self.order)
         self.desk = Desk(connection, clock, self.configuration, self.order, self.limits)
+        self._canceller = Canceller(connection, clock, self.desk, self.limits)
+        gate = FlowGate(connection, self.desk, self.limits, self._canceller)
+        self.inbox = Inbox(connection, clock, self.configuration, self.order, gate)
         self._pruned_up_to = 0
 
     def begin(self) -> None:
@@ -118,6 +125,14 @@ class SqliteLedger:
         """Keep how far an attempt is (JSON). False: it no longer holds its run."""
         return self.db.execute(QUERIES["write_progress"], (progress, claim.seq, claim.token)).rowcount == 1
 
+    def write_metadata(self, claim: Claim, changes: str) -> bool:
+        """Merge fields (JSON object) into what is kept about a run. False: the attempt no longer holds its run."""
+        row = self.db.execute(QUERIES["read_metadata"], (claim.seq, claim.token)).fetchone()
+        if row is None:
+            return False
+        self.db.execute(QUERIES["write_metadata"], (merged_metadata(row[0], changes), claim.seq, claim.token))
+        return True
+
     def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> bool:
         """Keep lines a handler logged. False: the attempt no longer holds its run."""
         if self.db.execute(QUERIES["holds_run"], (claim.seq, claim.token)).fetchone() is None:
@@ -130,23 +145,29 @@ class SqliteLedger:
     def cancel(self, runs: Sequence[RunKey]) -> int:
         """Cancel runs that wait, and ask the workers of those that run to; returns how many there were of either."""
         self.inbox.write()
-        count = 0
-        for tenant_id, seq in runs:
-            row = self.db.execute(QUERIES["cancel_waiting"], (self._clock.micros(), seq, tenant_id)).fetchone()
-            if row is None:
-                count += self.db.execute(QUERIES["ask_cancel"], (seq, tenant_id)).rowcount
-                continue
-            count += 1
-            self.desk.finished.append(seq)
-            if row[0] is not None:
-                self.db.execute(QUERIES["clear_slots"], (seq,))
-                self.limits.free(json.loads(row[0]))
-        return count
+        return self._canceller.cancel(runs)
 
     def retry(self, run: RunKey, queue: str, lane: int) -> bool:
-        """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly."""
+        """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly.
+
+        Raises ``DuplicateKey`` if its key allows one run at a time and there is one.
+        """
+        self.inbox.write()
+        row = self.db.execute(QUERIES["find_ended"], (run.seq, run.tenant_id)).fetchone()
+        if row is None:
+            return False
+        flow_key, order_key = row
+        if excludes_others(flow_key):
+            other = self.db.execute(QUERIES["find_unfinished"], (run.tenant_id, flow_key)).fetchone()
+            if other is not None:
+                raise DuplicateKey(
+                    f"run {to_id(*other)} of the same key has not ended: wait for it, or cancel it first"
+                )
+        hold = self.configuration.hold_of(run.tenant_id)
+        if order_key is not None and self.desk.lines.is_held(run.tenant_id, order_key):
+            hold = ORDER_HOLD
         vstart, jumped = self.order.place(queue, run.tenant_id, lane)
-        values = (vstart, jumped, self.configuration.hold_of(run.tenant_id), run.seq, run.tenant_id)
+        values = (vstart, jumped, hold, run.seq, run.tenant_id)
         done = self.db.execute(QUERIES["retry_run"], values).rowcount == 1
         self.inbox.made_ready += done
         return done
@@ -177,7 +198,7 @@ class SqliteLedger:
         now = self._clock.micros()
         rows = self.db.execute(QUERIES["busy_runs"], (worker,)).fetchall()
         error = "the worker process ended during the attempt" if spend_attempt else None
-        for seq, tenant_id, _, claim, attempt, slots, cancel_asked in rows:
+        for seq, tenant_id, _, claim, attempt, slots, cancel_asked, order_key in rows:
             state, due_at, finished_at = ("cancelled", None, now) if cancel_asked else ("retrying", now, None)
             self.db.execute(QUERIES["rescue_run"], (attempt + spend_attempt, error, state, due_at, finished_at, seq))
             if spend_attempt:
@@ -186,6 +207,8 @@ class SqliteLedger:
                 self.limits.free(json.loads(slots))
             if cancel_asked:
                 self.desk.finished.append(seq)
+                if order_key is not None:
+                    self.desk.lines.advance(tenant_id, order_key)
             self.desk.due_at(due_at)
         if self.db.execute(QUERIES["remove_worker"], (worker,)).rowcount:
             self.configuration.changed()
@@ -267,6 +290,7 @@ class SqliteLedger:
         seqs = json.dumps([seq for (seq,) in rows])
         for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_runs"):
             self.db.execute(QUERIES[name], (seqs,))
-        self.db.execute(QUERIES["prune_keys"], (self._clock.micros(),))
+        for name in ("prune_keys", "prune_throttles"):
+            self.db.execute(QUERIES[name], (self._clock.micros(),))
         self.db.execute(QUERIES["prune_unrouted"], (last,))
         return len(rows)

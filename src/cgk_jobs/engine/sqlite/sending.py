@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
 from cgk_jobs.clock import Clock
+from cgk_jobs.engine.flow import FlowKeys, Fresh, Outcome, pack_runs, stored_of, unpack_runs
 from cgk_jobs.engine.records import NewEvent, Stored, Subscription
 from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
+from cgk_jobs.engine.sqlite.flowing import FlowGate, remembered_under
 from cgk_jobs.errors import DuplicateKey, InvalidTask
 from cgk_jobs.wire.ids import COUNTER_BITS, Nonces
 
@@ -19,16 +20,20 @@ __all__ = ["Inbox"]
 _Row = tuple[object, ...]
 
 _NO_OPTIONS = NewEvent("", "", 1, "")[4:]
+_PLAIN = Fresh(FlowKeys(None, None, None))
 
 
 class Inbox:
     """Takes events in. Rows gather until :meth:`write`, so that all sends of a transaction are one statement."""
 
-    def __init__(self, db: sqlite3.Connection, clock: Clock, configuration: Configuration, order: FairOrder) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, clock: Clock, configuration: Configuration, order: FairOrder, gate: FlowGate
+    ) -> None:
         self._db = db
         self._clock = clock
         self._configuration = configuration
         self._order = order
+        self._gate = gate
         self._nonces = Nonces()
         self._rows: list[_Row] = []
         self._plain_rows: list[_Row] = []
@@ -66,6 +71,8 @@ class Inbox:
         # Most events have no options, and of most it matters how fast they are: the same as below, with less to decide.
         tenant_id, name, version, payload = event[:4]
         configuration = self._configuration
+        if name in configuration.flowing:
+            return self._insert(event, now)
         if tenant_id not in configuration.tenants:
             configuration.see(tenant_id, now)
         nonce = self._nonces.draw()
@@ -80,7 +87,7 @@ class Inbox:
                     (
                         seq, nonce, tenant_id, target.task, target.queue, "queued", target.rank, target.lane, vstart,
                         jumped, None, None if target.expires is None else now + round(target.expires * 1e6), held_by,
-                        event_seq, name, version, payload, target.tags, None, None, now,
+                        event_seq, name, version, payload, target.tags, None, None, now, None, None,
                     )
                 )  # fmt: skip
             else:
@@ -116,22 +123,36 @@ class Inbox:
         if event.tenant_id not in self._configuration.tenants:
             self._configuration.see(event.tenant_id, now)
         targets = self._targets(event)
-        seqs = tuple([self._add_run(event, target, event_seq, nonce, now) for target in targets])
-        if not targets:
+        outcomes: list[tuple[Outcome, int]] = []
+        for target in targets:
+            outcome = self._admit(event, target, now) if target.flow else _PLAIN
+            seq = self._add_run(event, target, event_seq, nonce, now, outcome) if isinstance(outcome, Fresh) else 0
+            outcomes.append((outcome, seq))
+        if outcomes:
+            stored = stored_of(event_seq, nonce, outcomes)
+            if stored.refused is not None:
+                return stored
+        else:
+            stored = Stored(event_seq, nonce, ())
             self._db.execute(
                 QUERIES["insert_unrouted"],
                 (event_seq, nonce, event.tenant_id, event.name, event.version, event.payload, now),
             )
-        if event.tags:
-            tags = [(event.tenant_id, tag, seq) for seq in seqs for tag in event.tags.split(",")]
+        if event.tags and not stored.duplicate:
+            tags = [(event.tenant_id, tag, seq) for seq in stored.run_seqs for tag in event.tags.split(",")]
             self._db.executemany(QUERIES["insert_tag"], tags)
         if event.key is not None:
             self._db.execute(
                 QUERIES["insert_key"],
                 (event.tenant_id, event.task or event.name, event.key, event.payload, event_seq, nonce,
-                 json.dumps(seqs), event.key_until),
+                 pack_runs(stored), event.key_until),
             )  # fmt: skip
-        return Stored(event_seq, nonce, seqs)
+        return stored
+
+    def _admit(self, event: NewEvent, target: Subscription, now: int) -> Outcome:
+        # What it may join or replace must be in the ledger to be found.
+        self.write()
+        return self._gate.admit(event, target, now)
 
     def _targets(self, event: NewEvent) -> Iterable[Subscription]:
         if event.task is None:
@@ -153,19 +174,21 @@ class Inbox:
                 f"key {event.key!r} of {event.name} was used with another payload: "
                 "a key names one event; choose another key"
             )
-        return Stored(event_seq, nonce, tuple(json.loads(seqs)), duplicate=True)
+        return unpack_runs(event_seq, nonce, seqs)
 
-    def _add_run(self, event: NewEvent, target: Subscription, event_seq: int, nonce: int, now: int) -> int:
+    def _add_run(
+        self, event: NewEvent, target: Subscription, event_seq: int, nonce: int, now: int, fresh: Fresh
+    ) -> int:
         self._last_seq += 1
         seq = self._last_seq
-        tenant_id, due_at = event.tenant_id, event.due_at
+        tenant_id, due_at = event.tenant_id, event.due_at if fresh.due_at is None else fresh.due_at
         lane = target.lane if event.priority is None else event.priority
         expires = target.expires if event.expires is None else event.expires
         held_by = None
         if due_at is None or due_at <= now:
             state, due_at = "queued", None
             vstart, jumped = self._order.place(target.queue, tenant_id, lane)
-            held_by = self._configuration.hold_of(tenant_id)
+            held_by = fresh.held_by or self._configuration.hold_of(tenant_id)
             self.made_ready += 1
         else:
             state, vstart, jumped = "scheduled", 0.0, 0.0
@@ -176,9 +199,16 @@ class Inbox:
             (
                 seq, nonce, tenant_id, target.task, target.queue, state, target.rank, lane, vstart, jumped, due_at,
                 None if expires is None else (due_at or now) + round(expires * 1e6), held_by, event_seq, event.name,
-                event.version, event.payload, tags, event.tick_at, event.replay_of, now,
+                event.version, event.payload if fresh.payload is None else fresh.payload, tags, event.tick_at, event.replay_of,
+                now, fresh.keys.flow, fresh.keys.order,
             )
         )  # fmt: skip
+        if fresh.remembered_until is not None:
+            self._db.execute(
+                QUERIES["insert_key"],
+                (tenant_id, remembered_under(target.task), fresh.keys.flow, "", event_seq, nonce, f"[{seq}]",
+                 fresh.remembered_until),
+            )  # fmt: skip
         return seq
 
     def write(self) -> None:

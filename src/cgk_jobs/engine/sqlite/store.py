@@ -107,6 +107,9 @@ class SqliteStore:
     def write_progress(self, claim: Claim, progress: str) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.write_progress(claim, progress))
 
+    def write_metadata(self, claim: Claim, changes: str) -> Awaitable[bool]:
+        return self._commits.run(lambda ledger: ledger.write_metadata(claim, changes))
+
     def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.append_log(claim, lines))
 
