@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cgk_jobs.providers.registry import create_provider
     from cgk_jobs.runs import Run
     from cgk_jobs.runtime.context import Context
+    from cgk_jobs.tasks.flow import Batch, Debounce, Latest, Throttle, Unique
     from cgk_jobs.tasks.group import TaskGroup
     from cgk_jobs.tasks.policy import Limit, Priority, Rate, Retry
     from cgk_jobs.tasks.schedule import Tick
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
     from cgk_jobs.tenancy import tenant_context as tenant
 
 __all__ = [
+    "Batch",
     "Capabilities",
     "Context",
+    "Debounce",
     "DuplicateKey",
     "Event",
     "ForeignDatabase",
@@ -53,6 +56,7 @@ __all__ = [
     "JobProvider",
     "Jobs",
     "JobsError",
+    "Latest",
     "Limit",
     "NonRetryable",
     "NotConfigured",
@@ -73,7 +77,9 @@ __all__ = [
     "TaskGroup",
     "TenantMismatch",
     "TenantRequired",
+    "Throttle",
     "Tick",
+    "Unique",
     "UnknownEvent",
     "Unsupported",
     "WaitTimeout",
@@ -89,8 +95,10 @@ __all__ = [
 # Where each name lives: it is imported when first asked for, so that a command, or a test session that has the plugin and
 # uses none of it, does not pay half a second for an engine.
 _PLACES = {
+    "Batch": "cgk_jobs.tasks.flow",
     "Capabilities": "cgk_jobs.providers.capabilities",
     "Context": "cgk_jobs.runtime.context",
+    "Debounce": "cgk_jobs.tasks.flow",
     "DuplicateKey": "cgk_jobs.errors",
     "Event": "cgk_jobs.events",
     "ForeignDatabase": "cgk_jobs.errors",
@@ -100,6 +108,7 @@ _PLACES = {
     "JobProvider": "cgk_jobs.providers.provider",
     "Jobs": "cgk_jobs.app",
     "JobsError": "cgk_jobs.errors",
+    "Latest": "cgk_jobs.tasks.flow",
     "Limit": "cgk_jobs.tasks.policy",
     "NonRetryable": "cgk_jobs.errors",
     "NotConfigured": "cgk_jobs.errors",
@@ -120,7 +129,9 @@ _PLACES = {
     "TaskGroup": "cgk_jobs.tasks.group",
     "TenantMismatch": "cgk_jobs.errors",
     "TenantRequired": "cgk_jobs.errors",
+    "Throttle": "cgk_jobs.tasks.flow",
     "Tick": "cgk_jobs.tasks.schedule",
+    "Unique": "cgk_jobs.tasks.flow",
     "UnknownEvent": "cgk_jobs.errors",
     "Unsupported": "cgk_jobs.errors",
     "WaitTimeout": "cgk_jobs.errors",

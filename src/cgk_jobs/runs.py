@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
-from cgk_jobs.clock import from_micros, monotonic, to_micros
-from cgk_jobs.engine.reads import RunFilter
-from cgk_jobs.engine.records import NewEvent, RunRecord
+from cgk_jobs.clock import from_micros, monotonic
+from cgk_jobs.engine.records import NewEvent, RunKey, RunRecord
 from cgk_jobs.engine.states import FINAL, State
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import (
@@ -19,12 +18,10 @@ from cgk_jobs.errors import (
     RunExpired,
     RunFailed,
     RunNotFound,
-    TenantMismatch,
     WaitTimeout,
 )
 from cgk_jobs.events.sent import Duration, Sent, seconds
-from cgk_jobs.tenancy.context import current_scope, require_scope
-from cgk_jobs.tenancy.ids import PLATFORM, parse_tenant_id
+from cgk_jobs.selection import Changes, Which, filter_of, scope_of, unfinished_keys, until_finished
 from cgk_jobs.wire.ids import parse_id, to_id
 from cgk_jobs.wire.json import loads
 
@@ -65,7 +62,11 @@ class LogView:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as it stood when it was read. Moments are UTC. ``steps``, ``attempts`` and ``log`` are filled by ``get``."""
+    """One run as it stood when it was read. Moments are UTC. ``steps``, ``attempts`` and ``log`` are filled by ``get``.
+
+    ``events``: how many events it stands for, more than one where its task debounces or batches them. The payload of a
+    batch is ``{"events": […]}``. ``metadata``: what the handler kept with ``ctx.metadata``.
+    """
 
     id: str
     tenant_id: str
@@ -86,6 +87,8 @@ class Run:
     started_at: datetime | None
     finished_at: datetime | None
     held_by: str | None
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    events: int = 1
     parent_id: str | None = None
     steps: tuple[StepView, ...] = field(default=(), repr=False)
     attempts: tuple[AttemptView, ...] = field(default=(), repr=False)
@@ -109,25 +112,6 @@ class Page:
 
     def __len__(self) -> int:
         return len(self.runs)
-
-
-def scope_of(tenant_id: str | None) -> str | None:
-    """The tenant whose rows are meant, or ``None`` for all.
-
-    Raises ``TenantRequired`` outside any scope if none is named, ``TenantMismatch`` for another than the current tenant.
-    """
-    if tenant_id is not None and tenant_id != PLATFORM:
-        parse_tenant_id(tenant_id)
-    scope = current_scope()
-    if scope is None:
-        if tenant_id is None:
-            require_scope()
-        return tenant_id
-    if scope.tenant_id is None:
-        return tenant_id
-    if tenant_id is not None and tenant_id != scope.tenant_id:
-        raise TenantMismatch(f"tenant {scope.tenant_id!r} is current and can't read {tenant_id!r}")
-    return scope.tenant_id
 
 
 class Runs:
@@ -181,20 +165,11 @@ class Runs:
         ]
         return replace(to_run(record), steps=tuple(steps), attempts=tuple(attempts), log=tuple(log))
 
-    async def list(
-        self,
-        *,
-        tenant_id: str | None = None,
-        task: str | None = None,
-        event: str | None = None,
-        state: State | None = None,
-        tag: str | None = None,
-        queue: str | None = None,
-        since: datetime | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> Page:
-        """Runs, newest first. ``since``: created at or after an aware datetime. ``limit``: 1 to 1,000."""
+    async def list(self, *, cursor: str | None = None, limit: int = 50, **which: Unpack[Which]) -> Page:
+        """Runs, newest first, by ``tenant_id``, ``task``, ``event``, ``state``, ``tag``, ``queue`` and ``since``.
+
+        ``since``: created at or after an aware datetime. ``limit``: 1 to 1,000.
+        """
         if not 1 <= limit <= 1_000:
             raise InvalidEvent(f"limit={limit}: 1 to 1,000")
         before = None
@@ -203,38 +178,14 @@ class Runs:
             if numbers is None:
                 raise InvalidEvent(f"cursor={cursor!r} is none: use next_cursor of the page before")
             before = numbers[0]
-        which = self._filter(tenant_id, task, event, state, tag, queue, since)
-        rows = await self._store.reads.runs(which, before=before, count=limit + 1)
+        rows = await self._store.reads.runs(filter_of(which), before=before, count=limit + 1)
         more = len(rows) > limit
         rows = rows[:limit]
         return Page(tuple(map(to_run, rows)), to_id(rows[-1].seq, rows[-1].nonce) if more else None)
 
-    async def count(
-        self,
-        *,
-        tenant_id: str | None = None,
-        task: str | None = None,
-        event: str | None = None,
-        state: State | None = None,
-        tag: str | None = None,
-        queue: str | None = None,
-        since: datetime | None = None,
-    ) -> dict[State, int]:
-        """How many runs are in each state."""
-        return await self._store.reads.count(self._filter(tenant_id, task, event, state, tag, queue, since))
-
-    @staticmethod
-    def _filter(
-        tenant_id: str | None,
-        task: str | None,
-        event: str | None,
-        state: State | None,
-        tag: str | None,
-        queue: str | None,
-        since: datetime | None,
-    ) -> RunFilter:
-        first = None if since is None else to_micros(since)
-        return RunFilter(scope_of(tenant_id), task, event, state, tag, queue, first)
+    async def count(self, **which: Unpack[Which]) -> dict[State, int]:
+        """How many runs are in each state; filters as in ``list``."""
+        return await self._store.reads.count(filter_of(which))
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -274,46 +225,50 @@ class Runs:
             if not entries:
                 del self._waiting[record.seq]
 
-    async def watch(self, run_id: str) -> AsyncIterator[Run]:
-        """The run as it is now, and again each time it has changed, until it has ended."""
-        last: Run | None = None
-        while True:
-            run = await self.get(run_id)
-            if run != last:
-                last = run
+    async def watch(self, run_id: str | None = None, *, limit: int = 50, **which: Unpack[Which]) -> AsyncIterator[Run]:
+        """A run as it is now, and again each time it has changed, until it has ended: state, progress, metadata, log.
+
+        Without ``run_id``, of the newest ``limit`` runs of a filter (as in ``list``) each that is new or has changed, for
+        as long as one asks; a run that leaves the filter is told once more. These have no steps, attempts and log.
+        """
+        if run_id is None:
+            changes = Changes(lambda: self.list(limit=limit, **which), self._as_it_is)
+            async for run in changes.follow():
                 yield run
-            if run.finished:
-                return
-            await asyncio.sleep(LOOK_EVERY)
+        elif which:
+            raise InvalidEvent("watch(run_id) follows one run: leave the filters out")
+        else:
+            async for run in until_finished(lambda: self.get(run_id), LOOK_EVERY):
+                yield run
+
+    async def _as_it_is(self, run_id: str) -> Run | None:
+        try:
+            return to_run(await self._find(run_id))
+        except RunNotFound:
+            return None
 
     # -- acting ------------------------------------------------------------------------------------------------------
 
-    async def cancel(self, run_id: str | None = None, *, tag: str | None = None, tenant_id: str | None = None) -> int:
-        """Cancel one run, or all of a tag (a mail sequence) that have not ended; returns how many.
+    async def cancel(self, run_id: str | None = None, **which: Unpack[Which]) -> int:
+        """Cancel one run, or all of a filter (as in ``list``: the tag of a mail sequence, a task) that have not ended.
 
-        What waits is cancelled at once. A running async handler is ended where it waits, within a second; a plain function
-        at its next ``check_cancelled``; one in a process by killing the process.
+        What waits is cancelled at once and never starts. A running async handler is ended where it waits, within a second;
+        a plain function at its next ``check_cancelled`` or ``ctx.sync`` call; one in a process by killing the process. A
+        handler that ends by itself before that is completed; nothing that was cancelled is. Returns how many runs were
+        cancelled or asked to stop.
         """
-        if (run_id is None) == (tag is None):
-            raise InvalidEvent("cancel(run_id) or cancel(tag=…)")
+        chosen = [name for name, value in which.items() if value is not None and name != "tenant_id"]
+        if (run_id is None) != bool(chosen):
+            raise InvalidEvent("cancel(run_id), or say which: cancel(tag=…), task=, event=, state=, queue=, since=")
         if run_id is not None:
-            runs = [(await self._find(run_id)).key]
-        else:
-            runs = [run.key async for run in self._unfinished(scope_of(tenant_id), tag)]
+            return await self._cancel([(await self._find(run_id)).key])
+        found = replace(filter_of(which), unfinished=True)
+        return sum([await self._cancel(runs) async for runs in unfinished_keys(self._store, found)])
+
+    async def _cancel(self, runs: Sequence[RunKey]) -> int:
         count = await self._store.cancel(runs)
         self._cancel_here([run.seq for run in runs])
         return count
-
-    async def _unfinished(self, scope: str | None, tag: str | None) -> AsyncIterator[RunRecord]:
-        before: int | None = None
-        while True:
-            rows = await self._store.reads.runs(RunFilter(scope, tag=tag), before=before, count=500)
-            for row in rows:
-                if row.state not in FINAL:
-                    yield row
-            if len(rows) < 500:
-                return
-            before = rows[-1].seq
 
     async def retry(self, run_id: str) -> None:
         """Start a run that failed, was cancelled or expired again, with all its attempts. Finished steps stay finished."""
@@ -374,6 +329,8 @@ def to_run(record: RunRecord) -> Run:
         started_at=moment(record.started_at),
         finished_at=moment(record.finished_at),
         held_by=record.held_by,
+        metadata=_json(record.metadata) or {},
+        events=record.events,
     )
 
 
@@ -383,6 +340,8 @@ def _payload(text: str) -> dict[str, Any]:
         values = _json(text)
     except ValueError:
         values = None
+    if isinstance(values, list):
+        return {"events": values}
     return cast("dict[str, Any]", values) if isinstance(values, dict) else {"unreadable": text}
 
 

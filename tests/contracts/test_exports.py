@@ -49,7 +49,20 @@ PROMISED = [
     "create_provider",
     "Run",
 ]
-BEYOND = ["ForeignDatabase", "InvalidSchedule", "InvalidTask", "Priority", "StaleClaim", "TaskGroup", "upcasts"]
+BEYOND = [
+    "Batch",
+    "Debounce",
+    "ForeignDatabase",
+    "InvalidSchedule",
+    "InvalidTask",
+    "Latest",
+    "Priority",
+    "StaleClaim",
+    "TaskGroup",
+    "Throttle",
+    "Unique",
+    "upcasts",
+]
 
 ERRORS = [
     "InvalidEvent",
@@ -95,6 +108,7 @@ CONTEXT = [
     "map",
     "send",
     "progress",
+    "metadata",
     "check_cancelled",
     "idempotency_key",
     "fence",
@@ -116,6 +130,7 @@ RUN = [
     "parent_id",
     "steps",
     "log",
+    "metadata",
 ]
 
 LATER_IN_CONTEXT = ["wait_for", "call", "gather", "map"]

@@ -71,6 +71,5 @@ def _field(payload: str, name: str) -> Any:
         return None
     if isinstance(values, list) and values:
         # A batch: its events agree in the field, or the task would not have been declared.
-        batch: list[Any] = values
-        values = batch[0]
+        values = cast("list[object]", values)[0]
     return cast("dict[str, Any]", values).get(name) if isinstance(values, dict) else None

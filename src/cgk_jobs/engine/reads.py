@@ -26,7 +26,10 @@ __all__ = ["Reads", "RunFilter"]
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs. ``tenant_id`` ``None``: those of every tenant. ``since``: microseconds since 1970 of the creation."""
+    """Which runs. ``tenant_id`` ``None``: those of every tenant. ``since``: microseconds since 1970 of the creation.
+
+    ``unfinished``: only those that have not ended.
+    """
 
     tenant_id: str | None
     task: str | None = None
@@ -35,6 +38,7 @@ class RunFilter:
     tag: str | None = None
     queue: str | None = None
     since: int | None = None
+    unfinished: bool = False
 
 
 class Reads(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 from zoneinfo import ZoneInfo
 
 from cgk_jobs.clock import from_micros
@@ -215,8 +215,7 @@ def _batched(payload: str) -> list[str]:
     values = loads(payload)
     if not isinstance(values, list):
         return [payload]
-    batch: list[Any] = values
-    return [dumps(value) for value in batch]
+    return [dumps(value) for value in cast("list[object]", values)]
 
 
 def _decode_one(claim: Claim, declared: Task[Any], payload: str) -> Any:

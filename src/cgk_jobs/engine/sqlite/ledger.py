@@ -163,10 +163,11 @@ class SqliteLedger:
                 raise DuplicateKey(
                     f"run {to_id(*other)} of the same key has not ended: wait for it, or cancel it first"
                 )
-        hold = self.configuration.hold_of(run.tenant_id)
-        if order_key is not None and self.desk.lines.is_held(run.tenant_id, order_key):
-            hold = ORDER_HOLD
-        vstart, jumped = self.order.place(queue, run.tenant_id, lane)
+        hold: str | None = ORDER_HOLD
+        vstart, jumped = 0.0, 0.0
+        if order_key is None or not self.desk.lines.is_held(run.tenant_id, order_key):
+            hold = self.configuration.hold_of(run.tenant_id)
+            vstart, jumped = self.order.place(queue, run.tenant_id, lane)
         values = (vstart, jumped, hold, run.seq, run.tenant_id)
         done = self.db.execute(QUERIES["retry_run"], values).rowcount == 1
         self.inbox.made_ready += done

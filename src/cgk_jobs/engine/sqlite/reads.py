@@ -151,4 +151,6 @@ def _conditions(which: RunFilter) -> tuple[str, dict[str, Any]]:
     if which.since is not None:
         conditions.append("seq >= :first")
         values["first"] = (which.since // 1000) << COUNTER_BITS
+    if which.unfinished:
+        conditions.append("finished_at IS NULL")
     return " AND ".join(conditions), values

@@ -187,9 +187,13 @@ class Inbox:
         held_by = None
         if due_at is None or due_at <= now:
             state, due_at = "queued", None
-            vstart, jumped = self._order.place(target.queue, tenant_id, lane)
-            held_by = fresh.held_by or self._configuration.hold_of(tenant_id)
-            self.made_ready += 1
+            if fresh.held_by is None:
+                vstart, jumped = self._order.place(target.queue, tenant_id, lane)
+                held_by = self._configuration.hold_of(tenant_id)
+                self.made_ready += 1
+            else:
+                # Its place in the fair order is given when it gets ahead in its line.
+                vstart, jumped, held_by = 0.0, 0.0, fresh.held_by
         else:
             state, vstart, jumped = "scheduled", 0.0, 0.0
             if self.first_due is None or due_at < self.first_due:

@@ -15,7 +15,9 @@ The random histories of ``stateful.py`` are bound apart; they need Hypothesis.
 from cgk_jobs.testing.conformance.acting import ActingSuite
 from cgk_jobs.testing.conformance.case import Driver, StoreCase, subscription
 from cgk_jobs.testing.conformance.claiming import ClaimingSuite
+from cgk_jobs.testing.conformance.flowing import FlowSuite
 from cgk_jobs.testing.conformance.limiting import LimitingSuite
+from cgk_jobs.testing.conformance.lines import LineSuite
 from cgk_jobs.testing.conformance.ordering import OrderingSuite
 from cgk_jobs.testing.conformance.pausing import PausingSuite
 from cgk_jobs.testing.conformance.reading import ReadingSuite
@@ -31,6 +33,8 @@ class StoreConformance(
     ClaimingSuite,
     OrderingSuite,
     LimitingSuite,
+    FlowSuite,
+    LineSuite,
     PausingSuite,
     ActingSuite,
     SeatsSuite,
