@@ -249,24 +249,24 @@ class Runs:
 
     # -- acting ------------------------------------------------------------------------------------------------------
 
-    async def cancel(self, run_id: str | None = None, **which: Unpack[Which]) -> int:
+    async def cancel(self, run_id: str | None = None, *, tree: bool = True, **which: Unpack[Which]) -> int:
         """Cancel one run, or all of a filter (as in ``list``: the tag of a mail sequence, a task) that have not ended.
 
         What waits is cancelled at once and never starts. A running async handler is ended where it waits, within a second;
         a plain function at its next ``check_cancelled`` or ``ctx.sync`` call; one in a process by killing the process. A
-        handler that ends by itself before that is completed; nothing that was cancelled is. Returns how many runs were
-        cancelled or asked to stop.
+        handler that ends by itself before that is completed; nothing that was cancelled is. ``tree``: the runs they called
+        too. Returns how many runs were cancelled or asked to stop.
         """
         chosen = [name for name, value in which.items() if value is not None and name != "tenant_id"]
         if (run_id is None) != bool(chosen):
             raise InvalidEvent("cancel(run_id), or say which: cancel(tag=…), task=, event=, state=, queue=, since=")
         if run_id is not None:
-            return await self._cancel([(await self._find(run_id)).key])
+            return await self._cancel([(await self._find(run_id)).key], tree)
         found = replace(filter_of(which), unfinished=True)
-        return sum([await self._cancel(runs) async for runs in unfinished_keys(self._store, found)])
+        return sum([await self._cancel(runs, tree) async for runs in unfinished_keys(self._store, found)])
 
-    async def _cancel(self, runs: Sequence[RunKey]) -> int:
-        count = await self._store.cancel(runs)
+    async def _cancel(self, runs: Sequence[RunKey], tree: bool) -> int:
+        count = await self._store.cancel(runs, tree=tree)
         self._cancel_here([run.seq for run in runs])
         return count
 

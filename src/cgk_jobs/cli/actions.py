@@ -67,6 +67,7 @@ def replay(
 @click.option("--state", type=click.Choice(UNFINISHED), help="Only runs in this state.")
 @click.option("--queue", help="Only runs of this queue.")
 @click.option("--since", metavar="WHEN", help="Only runs created since then: 30m, 2h, 7d, or an ISO 8601 datetime.")
+@click.option("--alone", is_flag=True, help="Leave the runs they called to themselves.")
 @tenant_options
 @app_option
 @json_option
@@ -74,18 +75,19 @@ def cancel(
     *,
     run_id: str | None,
     since: str | None,
+    alone: bool,
     tenant: str | None,
     all_tenants: bool,
     app: str | None,
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """Cancel a run, or all that the options find. Running ones are asked to stop."""
+    """Cancel a run, or all that the options find, with every run they called. Running ones are asked to stop."""
     if (run_id is None) == (since is None and not any(filters.values())):
         raise click.UsageError("name one RUN, or say which: --tag TAG, --task, --event, --state, --queue, --since")
     whose = scope(tenant, all_tenants, "cancel")
     with opened(app) as jobs, whose:
-        count = asyncio.run(jobs.runs.cancel(run_id, since=since_moment(since, jobs.clock), **filters))
+        count = asyncio.run(jobs.runs.cancel(run_id, tree=not alone, since=since_moment(since, jobs.clock), **filters))
     if as_json:
         show_json({"cancelled": count})
         return

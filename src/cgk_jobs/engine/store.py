@@ -111,10 +111,11 @@ class Store(Protocol):
 
     # runs
 
-    def cancel(self, runs: Sequence[RunKey]) -> Awaitable[int]:
+    def cancel(self, runs: Sequence[RunKey], *, tree: bool = True) -> Awaitable[int]:
         """Cancel waiting runs at once and ask the workers of running ones to; returns how many there were of either.
 
-        A run that was asked never starts again: an ending after which it would go on is written as ``cancelled``.
+        ``tree``: with every run they called, however deep. A run that was asked never starts again: an ending after which
+        it would go on is written as ``cancelled``.
         """
         ...
 

@@ -24,11 +24,23 @@ class Canceller:
         self._desk = desk
         self._limits = limits
 
-    def cancel(self, runs: Iterable[RunKey], reason: str | None = None) -> int:
+    def cancel(self, runs: Iterable[RunKey], reason: str | None = None, *, tree: bool = True) -> int:
         """Cancel runs that wait, and ask the workers of those that run to; returns how many there were of either.
 
-        ``reason`` is kept as the error of those that waited.
+        ``reason`` is kept as the error of those that waited. ``tree``: with every run they called.
         """
+        count = 0
+        for run in runs:
+            # Looked up first: a child that ends tells its parent, and the parent's own end comes before.
+            below = self._below(run) if tree else []
+            count += self._cancel([run, *below], reason)
+        return count
+
+    def _below(self, run: RunKey) -> list[RunKey]:
+        values = {"seq": run.seq, "tenant": run.tenant_id}
+        return [RunKey(*row) for row in self._db.execute(QUERIES["unfinished_below"], values)]
+
+    def _cancel(self, runs: Iterable[RunKey], reason: str | None) -> int:
         count = 0
         for tenant_id, seq in runs:
             values = (self._clock.micros(), reason, seq, tenant_id)

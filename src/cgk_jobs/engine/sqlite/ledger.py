@@ -142,10 +142,10 @@ class SqliteLedger:
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def cancel(self, runs: Sequence[RunKey]) -> int:
+    def cancel(self, runs: Sequence[RunKey], *, tree: bool) -> int:
         """Cancel runs that wait, and ask the workers of those that run to; returns how many there were of either."""
         self.inbox.write()
-        return self._canceller.cancel(runs)
+        return self._canceller.cancel(runs, tree=tree)
 
     def retry(self, run: RunKey, queue: str, lane: int) -> bool:
         """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly.

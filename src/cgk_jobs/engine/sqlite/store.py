@@ -115,8 +115,8 @@ class SqliteStore:
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def cancel(self, runs: Sequence[RunKey]) -> Awaitable[int]:
-        return self._commits.run(lambda ledger: ledger.cancel(runs))
+    def cancel(self, runs: Sequence[RunKey], *, tree: bool = True) -> Awaitable[int]:
+        return self._commits.run(lambda ledger: ledger.cancel(runs, tree=tree))
 
     def retry(self, run: RunKey, queue: str, lane: int) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.retry(run, queue, lane))
