@@ -160,7 +160,9 @@ class Pipeline:
         inside.run(worker_loop.set, loop)
         attempt.in_thread = True
         try:
-            return await loop.run_in_executor(self._threads, partial(inside.run, declared.handler, *arguments))
+            return await loop.run_in_executor(
+                self._threads, partial(inside.run, _begin, context, declared.handler, arguments)
+            )
         finally:
             attempt.in_thread = False
 
@@ -195,6 +197,12 @@ class Pipeline:
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
             return Failed(RuntimeError(f"the handler raised {type(error).__name__}"))
         return Failed(error)
+
+
+def _begin(context: Context, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    # The thread may have been waited for.
+    context.check_cancelled()
+    return handler(*arguments)
 
 
 async def _wrapped(declared: Task[Any], context: Context, call: Callable[[], Awaitable[Any]]) -> Any:
