@@ -165,11 +165,20 @@ class Runs:
         ]
         return replace(to_run(record), steps=tuple(steps), attempts=tuple(attempts), log=tuple(log))
 
-    async def list(self, *, cursor: str | None = None, limit: int = 50, **which: Unpack[Which]) -> Page:
-        """Runs, newest first, by ``tenant_id``, ``task``, ``event``, ``state``, ``tag``, ``queue`` and ``since``.
-
-        ``since``: created at or after an aware datetime. ``limit``: 1 to 1,000.
-        """
+    async def list(
+        self,
+        *,
+        tenant_id: str | None = None,
+        task: str | None = None,
+        event: str | None = None,
+        state: State | None = None,
+        tag: str | None = None,
+        queue: str | None = None,
+        since: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Runs, newest first. ``since``: created at or after an aware datetime. ``limit``: 1 to 1,000."""
         if not 1 <= limit <= 1_000:
             raise InvalidEvent(f"limit={limit}: 1 to 1,000")
         before = None
@@ -178,14 +187,25 @@ class Runs:
             if numbers is None:
                 raise InvalidEvent(f"cursor={cursor!r} is none: use next_cursor of the page before")
             before = numbers[0]
-        rows = await self._store.reads.runs(filter_of(which), before=before, count=limit + 1)
+        which = filter_of(tenant_id, task, event, state, tag, queue, since)
+        rows = await self._store.reads.runs(which, before=before, count=limit + 1)
         more = len(rows) > limit
         rows = rows[:limit]
         return Page(tuple(map(to_run, rows)), to_id(rows[-1].seq, rows[-1].nonce) if more else None)
 
-    async def count(self, **which: Unpack[Which]) -> dict[State, int]:
-        """How many runs are in each state; filters as in ``list``."""
-        return await self._store.reads.count(filter_of(which))
+    async def count(
+        self,
+        *,
+        tenant_id: str | None = None,
+        task: str | None = None,
+        event: str | None = None,
+        state: State | None = None,
+        tag: str | None = None,
+        queue: str | None = None,
+        since: datetime | None = None,
+    ) -> dict[State, int]:
+        """How many runs are in each state."""
+        return await self._store.reads.count(filter_of(tenant_id, task, event, state, tag, queue, since))
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -262,7 +282,7 @@ class Runs:
             raise InvalidEvent("cancel(run_id), or say which: cancel(tag=…), task=, event=, state=, queue=, since=")
         if run_id is not None:
             return await self._cancel([(await self._find(run_id)).key], tree)
-        found = replace(filter_of(which), unfinished=True)
+        found = replace(filter_of(**which), unfinished=True)
         return sum([await self._cancel(runs, tree) async for runs in unfinished_keys(self._store, found)])
 
     async def _cancel(self, runs: Sequence[RunKey], tree: bool) -> int:

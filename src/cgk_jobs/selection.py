@@ -55,19 +55,18 @@ def scope_of(tenant_id: str | None) -> str | None:
     return scope.tenant_id
 
 
-def filter_of(which: Which) -> RunFilter:
-    """The filter as the ledger reads it. Raises as :func:`scope_of`, and ``TypeError`` for a filter there is not."""
-    given = dict(which)
-    unknown = given.keys() - Which.__annotations__.keys()
-    if unknown:
-        raise TypeError(
-            f"there is no filter {', '.join(sorted(unknown))}; there are {', '.join(Which.__annotations__)}"
-        )
-    since = which.get("since")
-    return RunFilter(
-        scope_of(which.get("tenant_id")), which.get("task"), which.get("event"), which.get("state"), which.get("tag"),
-        which.get("queue"), None if since is None else to_micros(since),
-    )  # fmt: skip
+def filter_of(
+    tenant_id: str | None = None,
+    task: str | None = None,
+    event: str | None = None,
+    state: State | None = None,
+    tag: str | None = None,
+    queue: str | None = None,
+    since: datetime | None = None,
+) -> RunFilter:
+    """The filter as the ledger reads it. Raises as :func:`scope_of`, and ``ValueError`` for a naive datetime."""
+    first = None if since is None else to_micros(since)
+    return RunFilter(scope_of(tenant_id), task, event, state, tag, queue, first)
 
 
 async def unfinished_keys(store: Store, which: RunFilter) -> AsyncIterator[list[RunKey]]:

@@ -160,9 +160,8 @@ class Pipeline:
         inside.run(worker_loop.set, loop)
         attempt.in_thread = True
         try:
-            return await loop.run_in_executor(
-                self._threads, partial(inside.run, _begin, context, declared.handler, arguments)
-            )
+            work = partial(_begin, context, declared.handler, arguments)
+            return await loop.run_in_executor(self._threads, partial(inside.run, work))
         finally:
             attempt.in_thread = False
 

@@ -111,5 +111,5 @@ async def test_one_run_or_a_filter(jobs: Jobs) -> None:
         with pytest.raises(InvalidEvent, match="leave the filters out"):
             async for _ in jobs.runs.watch("x", task="load"):
                 pass
-        with pytest.raises(TypeError, match="no filter colour"):
-            await jobs.runs.list(colour="red")  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="colour"):
+            await jobs.runs.cancel(colour="red")  # type: ignore[call-arg]

@@ -46,7 +46,8 @@ class FlowSuite(StoreCase):
 
     async def test_unique_is_apart_for_each_tenant_and_key(self, ledger: Driver) -> None:
         await self._declare(ledger, Flow(unique=Unique(by=("k", "n"))))
-        sent = [await self._send(ledger, *one) for one in (("a", 1), ("a", 2), ("b", 1), ("a", 1, "rival"))]
+        sends = [("a", 1, "acme"), ("a", 2, "acme"), ("b", 1, "acme"), ("a", 1, "rival")]
+        sent = [await self._send(ledger, *one) for one in sends]
         assert not any(one.duplicate for one in sent)
         assert (await self._send(ledger, "a", 1, "rival")).runs == sent[-1].runs
 
