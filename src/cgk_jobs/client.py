@@ -135,9 +135,10 @@ class Client:
         try:
             stored = await self._store.insert(news)
         except JobsError:
-            if len(news) == 1 or not any(new.key for new in news):
+            if len(news) == 1 or not any(new.key or new.due_at is not None for new in news):
                 raise
-            # A key clashes. Nothing was stored: find out which, one by one, so that the others are sent.
+            # A key clashes, or a task can't have a delay. Nothing was stored: find out which, one by one, so that the
+            # others are sent.
             return [await self._insert_or_refuse(new) for new in news]
         if self._emitter.active:
             for new, one in zip(news, stored, strict=True):
@@ -147,9 +148,9 @@ class Client:
     async def _insert_or_refuse(self, new: NewEvent) -> Sent:
         try:
             (stored,) = await self._store.insert([new])
-        except InvalidEvent:
-            raise
         except JobsError as error:
+            if isinstance(error, InvalidEvent) and new.due_at is None:
+                raise
             return Sent(0, 0, (), "refused", str(error))
         return self._sent(stored)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import pytest
@@ -16,6 +17,7 @@ from cgk_jobs import (
     InvalidEvent,
     Jobs,
     Latest,
+    Limit,
     Retry,
     Send,
     Throttle,
@@ -103,6 +105,9 @@ async def test_debounced_events_are_one_run_with_the_last_payload(jobs: Jobs, jo
     assert (run.events, run.payload["number"]) == (3, 2)
     with pytest.raises(InvalidEvent, match="without delay= and at="):
         await jobs.send(changed(), delay=5)
+    mixed = await jobs.send_many([changed(5), Send(changed(6), delay=5), changed(7)])
+    assert [one.status for one in mixed] == ["accepted", "refused", "accepted"]
+    assert "without delay" in (mixed[1].error or "")
 
 
 async def test_a_throttled_event_is_refused_and_nothing_of_it_is_stored(jobs: Jobs, jobs_harness: JobsHarness) -> None:
@@ -146,6 +151,28 @@ async def test_a_batch_handler_gets_a_list_of_one_tenants_events(jobs: Jobs, job
     await jobs_harness.drain()
     assert seen[3] == ("acme", [0, 2, 4])
     assert again.payload == full.payload
+
+
+async def test_a_limit_per_field_counts_a_batch_by_the_field_its_events_share(
+    jobs: Jobs, jobs_harness: JobsHarness
+) -> None:
+    running: set[str] = set()
+
+    @jobs.task(on=Changed, batch=Batch(2, 10, by="order_id"), concurrency=Limit(1, per="order_id"))
+    async def load(events: list[Changed]) -> None:
+        (order,) = {event.order_id for event in events}
+        assert order not in running
+        running.add(order)
+        together.append(len(running))
+        await asyncio.sleep(0)
+        running.remove(order)
+
+    together: list[int] = []
+    for number in range(12):
+        await jobs.send(changed(number, "ab"[number % 2]))
+    await jobs_harness.drain(raise_failures=True)
+    assert len(together) == 6
+    assert max(together) == 2
 
 
 async def test_a_failed_batch_is_tried_again_whole(jobs: Jobs, jobs_harness: JobsHarness) -> None:
