@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cgk_jobs.app import Jobs
     from cgk_jobs.errors import (
+        CallTooDeep,
         DuplicateKey,
         ForeignDatabase,
         InvalidEvent,
         InvalidSchedule,
         InvalidTask,
         JobsError,
+        JournalMismatch,
         NonRetryable,
         NotConfigured,
         PayloadTooLarge,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         RunFailed,
         RunNotFound,
         StaleClaim,
+        StepFailed,
         TenantMismatch,
         TenantRequired,
         UnknownEvent,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from cgk_jobs.tenancy import tenant_context as tenant
 
 __all__ = [
+    "CallTooDeep",
     "Capabilities",
     "Context",
     "DuplicateKey",
@@ -53,6 +57,7 @@ __all__ = [
     "JobProvider",
     "Jobs",
     "JobsError",
+    "JournalMismatch",
     "Limit",
     "NonRetryable",
     "NotConfigured",
@@ -70,6 +75,7 @@ __all__ = [
     "Send",
     "Sent",
     "StaleClaim",
+    "StepFailed",
     "TaskGroup",
     "TenantMismatch",
     "TenantRequired",
@@ -89,6 +95,7 @@ __all__ = [
 # Where each name lives: it is imported when first asked for, so that a command, or a test session that has the plugin and
 # uses none of it, does not pay half a second for an engine.
 _PLACES = {
+    "CallTooDeep": "cgk_jobs.errors",
     "Capabilities": "cgk_jobs.providers.capabilities",
     "Context": "cgk_jobs.runtime.context",
     "DuplicateKey": "cgk_jobs.errors",
@@ -100,6 +107,7 @@ _PLACES = {
     "JobProvider": "cgk_jobs.providers.provider",
     "Jobs": "cgk_jobs.app",
     "JobsError": "cgk_jobs.errors",
+    "JournalMismatch": "cgk_jobs.errors",
     "Limit": "cgk_jobs.tasks.policy",
     "NonRetryable": "cgk_jobs.errors",
     "NotConfigured": "cgk_jobs.errors",
@@ -117,6 +125,7 @@ _PLACES = {
     "Send": "cgk_jobs.events.sent",
     "Sent": "cgk_jobs.events.sent",
     "StaleClaim": "cgk_jobs.errors",
+    "StepFailed": "cgk_jobs.errors",
     "TaskGroup": "cgk_jobs.tasks.group",
     "TenantMismatch": "cgk_jobs.errors",
     "TenantRequired": "cgk_jobs.errors",

@@ -35,6 +35,7 @@ class RunFilter:
     tag: str | None = None
     queue: str | None = None
     since: int | None = None
+    parent_seq: int | None = None
 
 
 class Reads(Protocol):
@@ -57,7 +58,7 @@ class Reads(Protocol):
         ...
 
     def steps(self, run: RunKey) -> Awaitable[list[StepRecord]]:
-        """The finished steps of a run, in order."""
+        """The journal of a run, in order, with what is pending."""
         ...
 
     def attempts(self, run: RunKey) -> Awaitable[list[AttemptRecord]]:

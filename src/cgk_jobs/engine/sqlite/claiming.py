@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.budgets import draws_of
@@ -37,6 +37,8 @@ class Desk:
         self._next_due: int | None = None
         self._next_due_known = False
         self._others_may_park = True
+        self.ended: Callable[[int], None] = _nobody
+        """Called with the number of each run that ended and may have been called by another."""
         self.finished: list[int] = []
         """Runs that ended for good since the owner last emptied it."""
 
@@ -77,10 +79,11 @@ class Desk:
         stale: list[Claim] = []
         for item in settlements:
             # The most, and the least to write: one statement for all of them.
-            if item.state == "completed" and item.claim.slots is None and not item.log:
+            claim = item.claim
+            if item.state == "completed" and claim.slots is None and claim.parent_seq is None and not item.log:
                 plain.append(item)
             elif not self._settle_one(item, now):
-                stale.append(item.claim)
+                stale.append(claim)
         if plain:
             stale += self._complete(plain, now)
         if len(stale) > 1:
@@ -108,6 +111,9 @@ class Desk:
         if not legal("running", item.state):
             raise InvalidTask(f"a running run can't become {item.state}: see engine/states.py")
         final = item.state in FINAL
+        expires_at = claim.expires_at if item.state == "queued" else None
+        if item.state == "waiting" and self._was_woken(claim):
+            item = item._replace(state="queued", due_at=None)
         vstart, jumped = claim.vstart, claim.jumped
         held_by = item.held_by
         if item.state == "queued" and held_by is None:
@@ -116,7 +122,7 @@ class Desk:
         changed = self._db.execute(
             QUERIES["settle_attempt"],
             (item.state, item.attempt, item.result, item.error, item.due_at, held_by, vstart, jumped,
-             now if final else None, item.kept_slots, claim.expires_at if item.state == "queued" else None, claim.seq, claim.token),
+             now if final else None, item.kept_slots, expires_at, item.failing, claim.seq, claim.token),
         ).rowcount  # fmt: skip
         if not changed:
             return False
@@ -133,7 +139,13 @@ class Desk:
         self.due_at(item.due_at)
         if final:
             self.finished.append(claim.seq)
+            if claim.parent_seq is not None:
+                self.ended(claim.seq)
         return True
+
+    def _was_woken(self, claim: Claim) -> bool:
+        row = self._db.execute(QUERIES["was_woken"], (claim.seq, claim.token)).fetchone()
+        return row is not None and bool(row[0])
 
     def append_log(self, claim: Claim, lines: Sequence[tuple[int, str, str]]) -> None:
         """Keep lines a handler logged; the caller has checked the claim in this transaction."""
@@ -250,6 +262,11 @@ class Desk:
         """End a run that was not started in time."""
         if self._db.execute(QUERIES["expire_run"], (self._clock.micros(), seq)).rowcount:
             self.finished.append(seq)
+            self.ended(seq)
+
+
+def _nobody(seq: int) -> None:
+    """Nobody waits for the end of any run."""
 
 
 _UNKNOWN = object()

@@ -19,10 +19,13 @@ from cgk_jobs.engine.records import (
     TenantRecord,
     WorkerRecord,
 )
+from cgk_jobs.engine.sqlite.awaiting import WaitBook
 from cgk_jobs.engine.sqlite.claiming import Desk
 from cgk_jobs.engine.sqlite.configuration import Configuration, paused_tenant_hold, unknown_task_hold
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
+from cgk_jobs.engine.sqlite.families import Families
+from cgk_jobs.engine.sqlite.journal import JournalBook
 from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
 from cgk_jobs.runtime.execute import newer_version_hold
@@ -46,6 +49,11 @@ class SqliteLedger:
         self.limits = LimitBook(connection, self.order, self.configuration)
         self.inbox = Inbox(connection, clock, self.configuration, self.order)
         self.desk = Desk(connection, clock, self.configuration, self.order, self.limits)
+        self.journal = JournalBook(connection, clock)
+        self.families = Families(connection, self.configuration, self.inbox, self.desk, self.journal)
+        self.waits = WaitBook(connection, clock, self.configuration, self.inbox, self.journal, self.families)
+        self.desk.ended = self.families.ended
+        self.inbox.tell_waits = self.waits.sent
         self._pruned_up_to = 0
 
     def begin(self) -> None:
@@ -99,21 +107,6 @@ class SqliteLedger:
 
     # -- what an attempt writes --------------------------------------------------------------------------------------
 
-    def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
-        """Journal a finished step. False: the attempt no longer holds its run."""
-        values = {
-            "seq": claim.seq,
-            "name": name,
-            "result": result,
-            "now": self._clock.micros(),
-            "token": claim.token,
-        }
-        return self.db.execute(QUERIES["record_step"], values).rowcount == 1
-
-    def steps(self, claim: Claim) -> dict[str, str | None]:
-        """The journal of the claim's run: JSON results by step name."""
-        return {row[0]: row[1] for row in self.db.execute(QUERIES["list_steps"], (claim.seq, claim.tenant_id))}
-
     def write_progress(self, claim: Claim, progress: str) -> bool:
         """Keep how far an attempt is (JSON). False: it no longer holds its run."""
         return self.db.execute(QUERIES["write_progress"], (progress, claim.seq, claim.token)).rowcount == 1
@@ -138,6 +131,7 @@ class SqliteLedger:
                 continue
             count += 1
             self.desk.finished.append(seq)
+            self.families.ended(seq)
             if row[0] is not None:
                 self.db.execute(QUERIES["clear_slots"], (seq,))
                 self.limits.free(json.loads(row[0]))
@@ -145,11 +139,16 @@ class SqliteLedger:
 
     def retry(self, run: RunKey, queue: str, lane: int) -> bool:
         """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly."""
+        self.families.reopen(run, self._retry_child)
         vstart, jumped = self.order.place(queue, run.tenant_id, lane)
         values = (vstart, jumped, self.configuration.hold_of(run.tenant_id), run.seq, run.tenant_id)
         done = self.db.execute(QUERIES["retry_run"], values).rowcount == 1
         self.inbox.made_ready += done
         return done
+
+    def _retry_child(self, run: RunKey) -> bool:
+        row = self.db.execute(QUERIES["find_sleeper"], (run.seq,)).fetchone()
+        return row is not None and self.retry(run, row[2], row[3])
 
     def replay(self, event: NewEvent, original: int, from_step: str | None) -> Stored:
         """A new run of the same payload, with the journal of ``original`` before ``from_step``."""
@@ -186,6 +185,7 @@ class SqliteLedger:
                 self.limits.free(json.loads(slots))
             if cancel_asked:
                 self.desk.finished.append(seq)
+                self.families.ended(seq)
             self.desk.due_at(due_at)
         if self.db.execute(QUERIES["remove_worker"], (worker,)).rowcount:
             self.configuration.changed()
@@ -265,8 +265,9 @@ class SqliteLedger:
         # Old runs that still wait stay behind the mark: they are not looked at again until the process starts anew.
         self._pruned_up_to = rows[-1][0] if len(rows) == count else 0
         seqs = json.dumps([seq for (seq,) in rows])
-        for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_runs"):
+        for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_waits", "delete_runs"):
             self.db.execute(QUERIES[name], (seqs,))
         self.db.execute(QUERIES["prune_keys"], (self._clock.micros(),))
         self.db.execute(QUERIES["prune_unrouted"], (last,))
+        self.db.execute(QUERIES["prune_marks"], (last,))
         return len(rows)

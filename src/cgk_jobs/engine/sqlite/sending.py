@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.records import NewEvent, Stored, Subscription
@@ -33,7 +33,10 @@ class Inbox:
         self._rows: list[_Row] = []
         self._plain_rows: list[_Row] = []
         self._ticks: set[tuple[str, str | None, int]] = set()
-        self._last_seq = 0
+        self.last_seq = 0
+        """The last number given to an event or run, as far as this process knows."""
+        self.tell_waits: Callable[[NewEvent, int, int, int | None], None] | None = None
+        """Called with an event of an awaited name, its number, its random part, and the number of its first run."""
         self.made_ready = 0
         """Runs made ready since the owner last set it to 0."""
         self.first_due: int | None = None
@@ -42,7 +45,7 @@ class Inbox:
     def others_wrote(self) -> None:
         """Another process may have used up sequence numbers."""
         rows = [self._db.execute(QUERIES[name]).fetchone()[0] for name in ("last_run", "last_unrouted")]
-        self._last_seq = max(self._last_seq, *(row or 0 for row in rows))
+        self.last_seq = max(self.last_seq, *(row or 0 for row in rows))
 
     def forget(self) -> None:
         """The transaction was rolled back."""
@@ -57,7 +60,7 @@ class Inbox:
         """
         now = self._clock.micros()
         # Numbers follow the clock, and go on where they were while it stands still or steps back.
-        self._last_seq = max(self._last_seq, ((now // 1000) << COUNTER_BITS) - 1)
+        self.last_seq = max(self.last_seq, ((now // 1000) << COUNTER_BITS) - 1)
         return [
             self._insert_plain(event, now) if event[4:] == _NO_OPTIONS else self._insert(event, now) for event in events
         ]
@@ -69,7 +72,7 @@ class Inbox:
         if tenant_id not in configuration.tenants:
             configuration.see(tenant_id, now)
         nonce = self._nonces.draw()
-        seq = event_seq = self._last_seq + 1
+        seq = event_seq = self.last_seq + 1
         targets = configuration.listeners.get(name, ())
         held_by = configuration.hold_of(tenant_id) if configuration.paused_tenants else None
         for target in targets:
@@ -80,7 +83,7 @@ class Inbox:
                     (
                         seq, nonce, tenant_id, target.task, target.queue, "queued", target.rank, target.lane, vstart,
                         jumped, None, None if target.expires is None else now + round(target.expires * 1e6), held_by,
-                        event_seq, name, version, payload, target.tags, None, None, now,
+                        event_seq, name, version, payload, target.tags, None, None, now, None, None, 0, 0,
                     )
                 )  # fmt: skip
             else:
@@ -90,10 +93,12 @@ class Inbox:
                         target.tags, now,
                     )
                 )  # fmt: skip
-        self._last_seq = seq
+        self.last_seq = seq
         self.made_ready += len(targets)
         if not targets:
             self._db.execute(QUERIES["insert_unrouted"], (event_seq, nonce, tenant_id, name, version, payload, now))
+        if name in configuration.awaited and self.tell_waits is not None:
+            self.tell_waits(event, event_seq, nonce, event_seq + 1 if targets else None)
         return Stored(event_seq, nonce, tuple(range(event_seq + 1, seq + 1)))
 
     def _insert(self, event: NewEvent, now: int) -> Stored:
@@ -110,9 +115,9 @@ class Inbox:
             row = self._db.execute(QUERIES["find_tick"], (event.tenant_id, event.task, event.tick_at)).fetchone()
             if row is not None:
                 return Stored(row[2], row[1], (row[0],), duplicate=True)
-        nonce = self._nonces.draw()
-        self._last_seq += 1
-        event_seq = self._last_seq
+        nonce = self._nonces.draw() if event.nonce is None else event.nonce
+        self.last_seq += 1
+        event_seq = self.last_seq
         if event.tenant_id not in self._configuration.tenants:
             self._configuration.see(event.tenant_id, now)
         targets = self._targets(event)
@@ -131,6 +136,8 @@ class Inbox:
                 (event.tenant_id, event.task or event.name, event.key, event.payload, event_seq, nonce,
                  json.dumps(seqs), event.key_until),
             )  # fmt: skip
+        if event.name in self._configuration.awaited and self.tell_waits is not None and not _is_direct(event, now):
+            self.tell_waits(event, event_seq, nonce, seqs[0] if seqs else None)
         return Stored(event_seq, nonce, seqs)
 
     def _targets(self, event: NewEvent) -> Iterable[Subscription]:
@@ -156,8 +163,8 @@ class Inbox:
         return Stored(event_seq, nonce, tuple(json.loads(seqs)), duplicate=True)
 
     def _add_run(self, event: NewEvent, target: Subscription, event_seq: int, nonce: int, now: int) -> int:
-        self._last_seq += 1
-        seq = self._last_seq
+        self.last_seq += 1
+        seq = self.last_seq
         tenant_id, due_at = event.tenant_id, event.due_at
         lane = target.lane if event.priority is None else event.priority
         expires = target.expires if event.expires is None else event.expires
@@ -166,17 +173,21 @@ class Inbox:
             state, due_at = "queued", None
             vstart, jumped = self._order.place(target.queue, tenant_id, lane)
             held_by = self._configuration.hold_of(tenant_id)
+            if event.parent is not None and event.parent.hold is not None:
+                held_by = event.parent.hold
             self.made_ready += 1
         else:
             state, vstart, jumped = "scheduled", 0.0, 0.0
             if self.first_due is None or due_at < self.first_due:
                 self.first_due = due_at
+        parent_seq, step, depth = (None, None, 0) if event.parent is None else (event.parent[0], *event.parent[2:4])
         tags = target.tags if not event.tags else f"{target.tags},{event.tags}" if target.tags else event.tags
         self._rows.append(
             (
                 seq, nonce, tenant_id, target.task, target.queue, state, target.rank, lane, vstart, jumped, due_at,
                 None if expires is None else (due_at or now) + round(expires * 1e6), held_by, event_seq, event.name,
-                event.version, event.payload, tags, event.tick_at, event.replay_of, now,
+                event.version, event.payload, tags, event.tick_at, event.replay_of, now, parent_seq, step, depth,
+                _is_direct(event, now),
             )
         )  # fmt: skip
         return seq
@@ -190,3 +201,8 @@ class Inbox:
         if self._rows:
             rows, self._rows = self._rows, []
             self._db.executemany(QUERIES["insert_run"], rows)
+
+
+def _is_direct(event: NewEvent, now: int) -> bool:
+    """Whether it was sent to one task alone, or for later: nothing that has happened now, so no run may wait for it."""
+    return event.task is not None or (event.due_at is not None and event.due_at > now)
