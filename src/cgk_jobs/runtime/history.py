@@ -132,7 +132,7 @@ class History:
             raise StaleClaim(f"{name!r} was not done: the attempt it belongs to is over")
         current = asyncio.current_task()
         is_main = current is self.main
-        if not is_main and current is not None:
+        if not is_main and not undoing and current is not None:
             self._strands.add(current)
         # The same name again, as in a loop, is the next place: mail, mail#2, mail#3.
         use = self._uses[name] = self._uses.get(name, 0) + 1

@@ -246,7 +246,7 @@ async def _limited(ctx: Context, call: Callable[[], Any], timeout: float | None)
 def _is_async(call: Callable[[], Any]) -> bool:
     function: Any = call
     while isinstance(function, partial):
-        function = function.func  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        function = function.func
     return inspect.iscoroutinefunction(function)
 
 

@@ -2,13 +2,14 @@
 
 The pass that undoes is one of its own, as nothing but the handler knows how: the handler runs again from its first line,
 finished steps answer and bring their ``undo``, and at the first unfinished operation it is unwound. Each undo is a step of
-the journal itself (``undo:NAME``), tried by the task's retry policy; a try counts from its beginning, so an undo that kills
-its worker comes to an end too. One that can't be done is reported, and the others are done all the same.
+the journal itself (``undo:NAME``), tried by the task's retry policy, three times at least; a try counts from its beginning,
+so an undo that kills its worker comes to an end too. One that can't be done is reported, and the others are done all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cgk_jobs.errors import StaleClaim
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["has_undoable", "undo_steps"]
 
 
+LEAST_TRIES = 3
+"""A task that is tried once still has its steps undone if a worker dies meanwhile."""
+
+
 async def has_undoable(ctx: Context) -> bool:
     """Whether a finished step of the run is to be undone when it fails."""
     entries = ctx.history.entries if ctx.history.entries is not None else await ctx.history.load()
@@ -34,6 +39,7 @@ async def undo_steps(ctx: Context, policy: Retry) -> Failed:
     history = ctx.history
     entries = await history.load()
     failures: list[str] = []
+    policy = replace(policy, max_attempts=max(policy.max_attempts, LEAST_TRIES))
     undos = {undo.step: undo for undo in history.undos}
     undoable = [entry for entry in entries.values() if entry.undoable and not entry.pending and not entry.failed]
     for entry in sorted(undoable, key=lambda one: one.place, reverse=True):
