@@ -147,6 +147,8 @@ class Pipeline:
         history = context.used_history
         if history is not None:
             await history.close()
+            if history.mismatch is not None and type(outcome) in (Completed, Failed):
+                return Failed(history.mismatch, final=True)
             if type(outcome) is Completed and history.not_asked:
                 context.log.warning("the handler ended without steps its journal has: %s", ", ".join(history.not_asked))
         if type(outcome) is Failed and (history is not None or claim.token > 1):

@@ -96,7 +96,8 @@ class History:
         self._strands: set[asyncio.Task[Any]] = set()
         self._busy = 0
         self._quiet: asyncio.Event | None = None
-        self._mismatch: JournalMismatch | None = None
+        self.mismatch: JournalMismatch | None = None
+        """How the handler first left its order. It can't go on, even if it caught this."""
         self._answers: list[BaseException] = []
         self.step_failed = False
         """A step has raised in this attempt."""
@@ -141,8 +142,8 @@ class History:
         if entries is None:
             with self.at_work():
                 entries = await self.load()
-        if self._mismatch is not None:
-            raise self._mismatch
+        if self.mismatch is not None:
+            raise self.mismatch
         ordered = is_main and not undoing and not _inside.get()
         entry = entries.get(key)
         if self._order and ordered:
@@ -162,11 +163,11 @@ class History:
         if name == expected:
             self._next += 1
         elif entry is None or entry.ordered:
-            self._mismatch = JournalMismatch(
+            self.mismatch = JournalMismatch(
                 f"the handler asks for {name!r} where the journal of its run has {expected!r}: the code was changed under it. "
                 "Deploy the code it began with and retry it, or replay it from the start"
             )
-            raise self._mismatch
+            raise self.mismatch
 
     @property
     def not_asked(self) -> list[str]:
