@@ -277,7 +277,7 @@ class Runs:
         queue: str | None = None,
         since: datetime | None = None,
         limit: int = 10_000,
-    ) -> list[str]:
+    ) -> tuple[str, ...]:
         """Replay every run of a filter from its start, the oldest first; the ids of the new runs, at most ``limit``.
 
         Only runs there are when it begins. Each new run has ``replay_of`` set. Asks for at least one of ``task``, ``event``,
@@ -301,7 +301,7 @@ class Runs:
         for first in range(0, len(found), _PAGE):
             portion = found[::-1][first : first + _PAGE]
             answers += await asyncio.gather(*[self._store.replay(_again(row), row.seq, None) for row in portion])
-        return [to_id(stored.run_seqs[0], stored.nonce) for stored in answers]
+        return tuple(to_id(stored.run_seqs[0], stored.nonce) for stored in answers)
 
 
 def _again(record: RunRecord) -> NewEvent:

@@ -44,8 +44,8 @@ def jobs(jobs_harness: JobsHarness) -> Jobs:
     return jobs_harness.jobs
 
 
-def double(jobs: Jobs, **options: Any) -> Task[Number]:
-    @jobs.task(id="double", **({"retry": ONCE} | options))
+def double(jobs: Jobs) -> Task[Number]:
+    @jobs.task(id="double", retry=ONCE)
     async def double(payload: Number) -> int:
         if payload.n < 0:
             raise ValueError(f"{payload.n} is negative")

@@ -35,8 +35,8 @@ def jobs(jobs_harness: JobsHarness) -> Jobs:
     return jobs_harness.jobs
 
 
-def waiter(jobs: Jobs, match: Any = "order_id", timeout: float | None = None, **options: Any) -> None:
-    @jobs.task(on=Placed, id="waiter", **({"retry": ONCE} | options))
+def waiter(jobs: Jobs, match: Any = "order_id", timeout: float | None = None, retry: Retry = ONCE) -> None:
+    @jobs.task(on=Placed, id="waiter", retry=retry)
     async def wait(event: Placed, ctx: Context) -> int:
         paid = await ctx.wait_for(Paid, match, timeout)
         assert type(paid) is Paid
@@ -259,7 +259,8 @@ async def test_waits_and_sleeps_side_by_side(jobs: Jobs, jobs_harness: JobsHarne
     async def handler(event: Placed, ctx: Context) -> list[Any]:
         async def nap() -> str:
             await ctx.sleep(60)
-            return str(await ctx.step("after nap", lambda: calls.append("nap") or "napped"))
+            await ctx.step("after nap", calls.append, "nap")
+            return "napped"
 
         async def slow_step() -> str:
             for _ in range(20):
@@ -268,12 +269,10 @@ async def test_waits_and_sleeps_side_by_side(jobs: Jobs, jobs_harness: JobsHarne
             return "slow"
 
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(nap()),
-                group.create_task(ctx.wait_for(Paid, "order_id", 3_600)),
-                group.create_task(ctx.step("slow", slow_step)),
-            ]
-        return [task.result() if number != 1 else task.result().order_id for number, task in enumerate(tasks)]  # type: ignore[union-attr]
+            napped = group.create_task(nap())
+            paid_for = group.create_task(ctx.wait_for(Paid, "order_id", 3_600))
+            slow = group.create_task(ctx.step("slow", slow_step))
+        return [napped.result(), paid_for.result().order_id, slow.result()]
 
     await jobs.send(placed())
     await jobs_harness.drain()

@@ -71,7 +71,10 @@ class Families:
         row = self._db.execute(QUERIES["read_outcome"], (seq,)).fetchone()
         if row is None or row[0] is None:
             return
-        parent, step, _, nonce, state, result, error = row
+        parent, step, held_by, nonce, state, result, error = row
+        if held_by is not None:
+            # It never had a place among those at work, so it leaves none.
+            self._db.execute(QUERIES["park_run"], (None, seq))
         run_id = to_id(seq, nonce)
         if state == "completed":
             outcome = f'{{"run":"{run_id}","state":"completed","result":{"null" if result is None else result}}}'
@@ -81,7 +84,8 @@ class Families:
             return
         group = group_of(step)
         if group is not None:
-            self._release_next(_hold(parent, group))
+            if held_by is None:
+                self._release_next(_hold(parent, group))
             if self._journal.count_down(parent, group) != 0:
                 return
         self.wake(parent)

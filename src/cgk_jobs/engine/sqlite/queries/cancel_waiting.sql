@@ -1,2 +1,2 @@
-UPDATE runs SET state = 'cancelled', finished_at = ?, due_at = NULL, held_by = NULL
+UPDATE runs SET state = 'cancelled', finished_at = ?, due_at = NULL, held_by = CASE WHEN held_by GLOB 'family:*' THEN held_by END
 WHERE seq = ? AND tenant_id = ? AND state IN ('scheduled', 'queued', 'retrying', 'waiting') RETURNING slots

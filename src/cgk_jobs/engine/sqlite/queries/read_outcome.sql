@@ -1,1 +1,1 @@
-SELECT parent_seq, parent_step, tenant_id, nonce, state, result, error FROM runs WHERE seq = ?
+SELECT parent_seq, parent_step, held_by, nonce, state, result, error FROM runs WHERE seq = ?
