@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cgk_jobs.app import Jobs
     from cgk_jobs.errors import (
+        CallTooDeep,
         DuplicateKey,
         ForeignDatabase,
         InvalidEvent,
         InvalidSchedule,
         InvalidTask,
         JobsError,
+        JournalMismatch,
         NonRetryable,
         NotConfigured,
         PayloadTooLarge,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         RunFailed,
         RunNotFound,
         StaleClaim,
+        StepFailed,
         TenantMismatch,
         TenantRequired,
         UnknownEvent,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch",
+    "CallTooDeep",
     "Capabilities",
     "Context",
     "Debounce",
@@ -56,6 +60,7 @@ __all__ = [
     "JobProvider",
     "Jobs",
     "JobsError",
+    "JournalMismatch",
     "Latest",
     "Limit",
     "NonRetryable",
@@ -74,6 +79,7 @@ __all__ = [
     "Send",
     "Sent",
     "StaleClaim",
+    "StepFailed",
     "TaskGroup",
     "TenantMismatch",
     "TenantRequired",
@@ -96,6 +102,7 @@ __all__ = [
 # uses none of it, does not pay half a second for an engine.
 _PLACES = {
     "Batch": "cgk_jobs.tasks.flow",
+    "CallTooDeep": "cgk_jobs.errors",
     "Capabilities": "cgk_jobs.providers.capabilities",
     "Context": "cgk_jobs.runtime.context",
     "Debounce": "cgk_jobs.tasks.flow",
@@ -108,6 +115,7 @@ _PLACES = {
     "JobProvider": "cgk_jobs.providers.provider",
     "Jobs": "cgk_jobs.app",
     "JobsError": "cgk_jobs.errors",
+    "JournalMismatch": "cgk_jobs.errors",
     "Latest": "cgk_jobs.tasks.flow",
     "Limit": "cgk_jobs.tasks.policy",
     "NonRetryable": "cgk_jobs.errors",
@@ -126,6 +134,7 @@ _PLACES = {
     "Send": "cgk_jobs.events.sent",
     "Sent": "cgk_jobs.events.sent",
     "StaleClaim": "cgk_jobs.errors",
+    "StepFailed": "cgk_jobs.errors",
     "TaskGroup": "cgk_jobs.tasks.group",
     "TenantMismatch": "cgk_jobs.errors",
     "TenantRequired": "cgk_jobs.errors",

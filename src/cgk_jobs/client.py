@@ -46,8 +46,11 @@ class Client:
 
     def event_of(self, name: str, payload: Payload) -> Event:
         """The event of a name and a JSON-like mapping. Raises ``UnknownEvent``, ``InvalidEvent``."""
-        cls = self._events.find(name) or catalogue[name]
-        return from_mapping(cls, dict(payload))
+        return from_mapping(self.event_class(name), dict(payload))
+
+    def event_class(self, name: str) -> type[Event]:
+        """The event class of a name: this application's, or the catalogue's. Raises ``UnknownEvent``."""
+        return self._events.find(name) or catalogue[name]
 
     def _new(self, event: Event, options: SendOptions, task: str | None = None) -> NewEvent:
         cls = type(event)

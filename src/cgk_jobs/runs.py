@@ -3,115 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
 from cgk_jobs.clock import from_micros, monotonic
-from cgk_jobs.engine.records import NewEvent, RunKey, RunRecord
+from cgk_jobs.engine.records import NewEvent, RunKey, RunRecord, Stored
 from cgk_jobs.engine.states import FINAL, State
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import (
     InvalidEvent,
-    RunCancelled,
-    RunExpired,
-    RunFailed,
     RunNotFound,
     WaitTimeout,
 )
 from cgk_jobs.events.sent import Duration, Sent, seconds
+from cgk_jobs.run_views import AttemptView, LogView, Page, Run, StepView, json_value, outcome_of, to_run
+from cgk_jobs.runtime.entries import group_of
 from cgk_jobs.selection import Changes, Which, filter_of, scope_of, unfinished_keys, until_finished
 from cgk_jobs.wire.ids import parse_id, to_id
-from cgk_jobs.wire.json import loads
 
 __all__ = ["AttemptView", "LogView", "Page", "Run", "Runs", "StepView", "scope_of"]
 
+_PAGE = 500
 LOOK_EVERY = 0.05
 """Seconds between looks at a run that another process may end."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepView:
-    """A finished step."""
-
-    name: str
-    result: Any
-    finished_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptView:
-    """An attempt that did not end its run well."""
-
-    attempt: int
-    outcome: str
-    error: str | None
-    ended_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LogView:
-    """A line the handler logged."""
-
-    at: datetime
-    attempt: int
-    level: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run as it stood when it was read. Moments are UTC. ``steps``, ``attempts`` and ``log`` are filled by ``get``.
-
-    ``events``: how many events it stands for, more than one where its task debounces or batches them. The payload of a
-    batch is ``{"events": […]}``. ``metadata``: what the handler kept with ``ctx.metadata``.
-    """
-
-    id: str
-    tenant_id: str
-    task: str
-    event: str
-    event_id: str
-    state: State
-    queue: str
-    priority: int
-    attempt: int
-    result: Any
-    error: str | None
-    progress: dict[str, Any] | None
-    tags: tuple[str, ...]
-    payload: dict[str, Any]
-    created_at: datetime
-    due_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    held_by: str | None
-    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
-    events: int = 1
-    parent_id: str | None = None
-    steps: tuple[StepView, ...] = field(default=(), repr=False)
-    attempts: tuple[AttemptView, ...] = field(default=(), repr=False)
-    log: tuple[LogView, ...] = field(default=(), repr=False)
-
-    @property
-    def finished(self) -> bool:
-        """It ended, for good or bad."""
-        return self.state in FINAL
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Runs, newest first. Hand ``next_cursor`` to the next ``list``; ``None``: there are no more."""
-
-    runs: tuple[Run, ...]
-    next_cursor: str | None
-
-    def __iter__(self) -> Iterator[Run]:
-        return iter(self.runs)
-
-    def __len__(self) -> int:
-        return len(self.runs)
 
 
 class Runs:
@@ -152,8 +68,11 @@ class Runs:
         """A run with its steps, attempts and log. Raises ``RunNotFound``, also for a run of another tenant."""
         record = await self._find(run_id)
         reads = self._store.reads
+        # The runs of a group it called are runs of their own: list(parent_id=…).
         steps = [
-            StepView(row.name, _json(row.result), from_micros(row.finished_at)) for row in await reads.steps(record.key)
+            StepView(row.name, json_value(row.result), from_micros(row.finished_at), row.failed, row.pending)
+            for row in await reads.steps(record.key)
+            if group_of(row.name) is None
         ]
         attempts = [
             AttemptView(row.attempt, row.outcome, row.error, from_micros(row.ended_at))
@@ -175,10 +94,14 @@ class Runs:
         tag: str | None = None,
         queue: str | None = None,
         since: datetime | None = None,
+        parent_id: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
-        """Runs, newest first. ``since``: created at or after an aware datetime. ``limit``: 1 to 1,000."""
+        """Runs, newest first.
+
+        ``since``: created at or after an aware datetime. ``parent_id``: only those this run called. ``limit``: 1 to 1,000.
+        """
         if not 1 <= limit <= 1_000:
             raise InvalidEvent(f"limit={limit}: 1 to 1,000")
         before = None
@@ -188,6 +111,8 @@ class Runs:
                 raise InvalidEvent(f"cursor={cursor!r} is none: use next_cursor of the page before")
             before = numbers[0]
         which = filter_of(tenant_id, task, event, state, tag, queue, since)
+        if parent_id is not None:
+            which = replace(which, parent_seq=(await self._find(parent_id, which.tenant_id)).seq)
         rows = await self._store.reads.runs(which, before=before, count=limit + 1)
         more = len(rows) > limit
         rows = rows[:limit]
@@ -301,69 +226,56 @@ class Runs:
     async def replay(self, run_id: str, *, from_step: str | None = None) -> Run:
         """A new run of the same payload. ``from_step``: the steps before this one answer from the old run's journal."""
         record = await self._find(run_id)
-        if from_step is not None and from_step not in {row.name for row in await self._store.reads.steps(record.key)}:
+        if from_step is not None and record.failing is not None:
+            raise InvalidEvent(f"run {run_id} was undone, so its steps don't answer any more: replay it from the start")
+        if from_step is not None and from_step not in {
+            row.name for row in await self._store.reads.steps(record.key) if not row.pending
+        }:
             raise InvalidEvent(f"run {run_id} has no finished step {from_step!r}")
-        new = NewEvent(
-            record.tenant_id, record.event_name, record.event_version, record.payload, record.task,
-            priority=record.lane, replay_of=record.seq,
-        )  # fmt: skip
-        stored = await self._store.replay(new, record.seq, from_step)
+        stored = await self._store.replay(_again(record), record.seq, from_step)
         return to_run(await self._find(to_id(stored.run_seqs[0], stored.nonce)))
 
+    async def replay_all(
+        self,
+        *,
+        tenant_id: str | None = None,
+        task: str | None = None,
+        event: str | None = None,
+        state: State | None = None,
+        tag: str | None = None,
+        queue: str | None = None,
+        since: datetime | None = None,
+        limit: int = 10_000,
+    ) -> tuple[str, ...]:
+        """Replay every run of a filter from its start, the oldest first; the ids of the new runs, at most ``limit``.
 
-def outcome_of(record: RunRecord) -> Any:
-    """The result of a run that has ended; raises how it ended otherwise."""
-    run_id = to_id(record.seq, record.nonce)
-    if record.state == "completed":
-        return _json(record.result)
-    if record.state == "cancelled":
-        raise RunCancelled(f"run {run_id} of {record.task} was cancelled")
-    if record.state == "expired":
-        raise RunExpired(f"run {run_id} of {record.task} was not started in time")
-    raise RunFailed(f"run {run_id} of {record.task} failed: {record.error}", run_id=run_id, error=record.error)
-
-
-def to_run(record: RunRecord) -> Run:
-    """What the ledger knows of a run, for people."""
-
-    def moment(micros: int | None) -> datetime | None:
-        return None if micros is None else from_micros(micros)
-
-    return Run(
-        id=to_id(record.seq, record.nonce),
-        tenant_id=record.tenant_id,
-        task=record.task,
-        event=record.event_name,
-        event_id=to_id(record.event_seq, record.nonce),
-        state=record.state,
-        queue=record.queue,
-        priority=record.lane,
-        attempt=record.attempt,
-        result=_json(record.result),
-        error=record.error,
-        progress=_json(record.progress),
-        tags=tuple(record.tags.split(",")) if record.tags else (),
-        payload=_payload(record.payload),
-        created_at=from_micros(record.created_at),
-        due_at=moment(record.due_at),
-        started_at=moment(record.started_at),
-        finished_at=moment(record.finished_at),
-        held_by=record.held_by,
-        metadata=_json(record.metadata) or {},
-        events=record.events,
-    )
+        Only runs there are when it begins. Each new run has ``replay_of`` set. Asks for at least one of ``task``, ``event``,
+        ``state``, ``tag`` and ``queue``.
+        """
+        if not (task or event or state or tag or queue):
+            raise InvalidEvent(
+                "replay_all: name a task, event, state, tag or queue; all runs of all tasks is never meant"
+            )
+        if limit < 1:
+            raise InvalidEvent(f"limit={limit}: at least 1")
+        which = filter_of(tenant_id, task, event, state, tag, queue, since)
+        found: list[RunRecord] = []
+        while len(found) < limit:
+            before = found[-1].seq if found else None
+            rows = await self._store.reads.runs(which, before=before, count=min(_PAGE, limit - len(found)))
+            found += rows
+            if len(rows) < _PAGE:
+                break
+        answers: list[Stored] = []
+        for first in range(0, len(found), _PAGE):
+            portion = found[::-1][first : first + _PAGE]
+            answers += await asyncio.gather(*[self._store.replay(_again(row), row.seq, None) for row in portion])
+        return tuple(to_id(stored.run_seqs[0], stored.nonce) for stored in answers)
 
 
-def _payload(text: str) -> dict[str, Any]:
-    """The payload as it was stored; one that is no JSON object as text, so that whoever looks for the fault sees it."""
-    try:
-        values = _json(text)
-    except ValueError:
-        values = None
-    if isinstance(values, list):
-        return {"events": values}
-    return cast("dict[str, Any]", values) if isinstance(values, dict) else {"unreadable": text}
-
-
-def _json(text: str | None) -> Any:
-    return None if text is None else loads(text)
+def _again(record: RunRecord) -> NewEvent:
+    """The same payload for the same task. Old and new run share the random part of their ids, so each leads to the other."""
+    return NewEvent(
+        record.tenant_id, record.event_name, record.event_version, record.payload, record.task,
+        priority=record.lane, replay_of=record.seq, nonce=record.nonce,
+    )  # fmt: skip

@@ -51,13 +51,16 @@ PROMISED = [
 ]
 BEYOND = [
     "Batch",
+    "CallTooDeep",
     "Debounce",
     "ForeignDatabase",
     "InvalidSchedule",
     "InvalidTask",
+    "JournalMismatch",
     "Latest",
     "Priority",
     "StaleClaim",
+    "StepFailed",
     "TaskGroup",
     "Throttle",
     "Unique",
@@ -133,7 +136,6 @@ RUN = [
     "metadata",
 ]
 
-LATER_IN_CONTEXT = ["wait_for", "call", "gather", "map"]
 LATER_IN_JOBS = ["asgi", "webhook"]
 LATER_IN_TENANTS = ["export", "purge"]
 
@@ -210,14 +212,6 @@ def test_decorators_take_the_promised_options() -> None:
     assert {"max_attempts", "backoff", "initial", "maximum", "factor", "jitter", "retry_on", "give_up_on"} <= options(
         cgk_jobs.Retry
     )
-
-
-@pytest.mark.parametrize("name", LATER_IN_CONTEXT)
-def test_what_a_context_gets_later_says_so_until_then(name: str) -> None:
-    with pytest.raises(Unsupported) as refusal:
-        getattr(Context, name)(None)
-    assert refusal.value.feature == f"ctx.{name}"
-    assert refusal.value.hint
 
 
 @pytest.mark.parametrize("name", LATER_IN_JOBS)

@@ -39,6 +39,7 @@ class RunFilter:
     queue: str | None = None
     since: int | None = None
     unfinished: bool = False
+    parent_seq: int | None = None
 
 
 class Reads(Protocol):
@@ -61,7 +62,7 @@ class Reads(Protocol):
         ...
 
     def steps(self, run: RunKey) -> Awaitable[list[StepRecord]]:
-        """The finished steps of a run, in order."""
+        """The journal of a run, in order, with what is pending."""
         ...
 
     def attempts(self, run: RunKey) -> Awaitable[list[AttemptRecord]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from cgk_jobs.engine.orchestration import Orchestration
 from cgk_jobs.engine.reads import Reads
 from cgk_jobs.engine.records import (
     Appetite,
@@ -56,7 +57,7 @@ class WorkerSeat(Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(Orchestration, Protocol):
     """The ledger as engine and client use it. Raises ``ProviderUnavailable`` where the database can't be reached."""
 
     @property
@@ -86,12 +87,8 @@ class Store(Protocol):
         """Write how attempts ended, make ready what is due, hand out claims in fair order: one transaction."""
         ...
 
-    def record_step(self, claim: Claim, name: str, result: str | None) -> Awaitable[bool]:
-        """Journal a finished step (JSON). False: the attempt lost its run."""
-        ...
-
     def steps(self, claim: Claim) -> Awaitable[dict[str, str | None]]:
-        """The journal of the claim's run."""
+        """The finished steps of the claim's run: results (JSON) by name."""
         ...
 
     def write_progress(self, claim: Claim, progress: str) -> Awaitable[bool]:
@@ -122,7 +119,8 @@ class Store(Protocol):
     def retry(self, run: RunKey, queue: str, lane: int) -> Awaitable[bool]:
         """Start a run that failed, was cancelled or expired again from attempt 1, its journal kept.
 
-        Raises ``DuplicateKey`` if its key allows one unfinished run, and there is one.
+        One that was undone begins with an empty journal. Raises ``DuplicateKey`` if its key allows one unfinished run, and
+        there is one.
         """
         ...
 

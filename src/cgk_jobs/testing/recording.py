@@ -127,13 +127,13 @@ class RecordingStore(SqliteStore):
 
     # -- what an attempt writes --------------------------------------------------------------------------------------
 
-    async def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
+    async def record_step(self, claim: Claim, name: str, result: str | None, **options: Any) -> bool:
         """As the store's; the place where planned crashes happen."""
         self.watch.wrote(claim.tenant_id, f"step {name}", claim)
         plan = self._due_plan(claim)
         if plan is not None and plan.moment == "before":
             await self._crash(claim, plan)
-        landed = await super().record_step(claim, name, result)
+        landed = await super().record_step(claim, name, result, **options)
         if plan is not None:
             await self._crash(claim, plan)
         return landed

@@ -50,6 +50,7 @@ class Canceller:
                 continue
             count += 1
             self._desk.finished.append(seq)
+            self._desk.ended(seq)
             slots, order_key = row
             if slots is not None:
                 self._db.execute(QUERIES["clear_slots"], (seq,))

@@ -35,6 +35,8 @@ class Configuration:
         self.paused_tenants: set[str] = set()
         self.weights: dict[str, float] = {}
         """Shares of tenants whose share is not 1."""
+        self.awaited: dict[str, dict[str, int]] = {}
+        """Events some run has ever waited for: the fields it was matched by, and the last number before that was known."""
         self.doorbells: list[str] = []
         self.workers: set[int] = set()
 
@@ -68,6 +70,9 @@ class Configuration:
         self.weights = {tenant.id: tenant.weight for tenant in self.tenants.values() if tenant.weight != 1}
         paused = [PausedRecord(*row) for row in self._db.execute(QUERIES["list_paused"])]
         self.paused_queues = {row.name for row in paused if row.kind == "queue"}
+        self.awaited = {}
+        for event, fields, since_seq in self._db.execute(QUERIES["list_awaited"]):
+            self.awaited.setdefault(event, {})[fields] = since_seq
         workers = self._db.execute(QUERIES["list_workers"]).fetchall()
         self.doorbells = [row[4] for row in workers if row[4]]
         self.workers = {row[0] for row in workers}

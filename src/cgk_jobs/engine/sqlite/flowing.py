@@ -53,8 +53,8 @@ class FlowGate:
         """
         flow = flow_of(target.flow)
         keys = keys_of(flow, target.task, event)
-        if event.replay_of is not None:
-            return self._admit_replay(event, target, keys)
+        if event.replay_of is not None or event.parent is not None:
+            return self._admit_alone(event, target, keys)
         check_moment(flow, event, target.task, now)
         if flow.unique is not None:
             known = self._known(flow.unique, event, target.task, keys, now)
@@ -75,8 +75,8 @@ class FlowGate:
             until = now + micros_of(flow.unique.period)
         return Fresh(keys, held_by=self._hold_of(event.tenant_id, keys), remembered_until=until)
 
-    def _admit_replay(self, event: NewEvent, target: Subscription, keys: FlowKeys) -> Outcome:
-        # A run made again on purpose: it stands for itself, yet neither beside another of its key nor out of its line.
+    def _admit_alone(self, event: NewEvent, target: Subscription, keys: FlowKeys) -> Outcome:
+        # A run somebody replays or calls: it stands for itself, yet neither beside another of its key nor out of its line.
         flow = flow_of(target.flow)
         if flow.unique is not None and self._find("find_unfinished", event.tenant_id, keys):
             raise DuplicateKey(

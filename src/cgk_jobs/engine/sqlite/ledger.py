@@ -21,12 +21,15 @@ from cgk_jobs.engine.records import (
     TenantRecord,
     WorkerRecord,
 )
+from cgk_jobs.engine.sqlite.awaiting import WaitBook
 from cgk_jobs.engine.sqlite.cancelling import Canceller
 from cgk_jobs.engine.sqlite.claiming import Desk
 from cgk_jobs.engine.sqlite.configuration import Configuration, paused_tenant_hold, unknown_task_hold
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
+from cgk_jobs.engine.sqlite.families import Families
 from cgk_jobs.engine.sqlite.flowing import FlowGate
+from cgk_jobs.engine.sqlite.journal import JournalBook
 from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
 from cgk_jobs.errors import DuplicateKey
@@ -53,6 +56,11 @@ class SqliteLedger:
         self._canceller = Canceller(connection, clock, self.desk, self.limits)
         gate = FlowGate(connection, self.desk, self.limits, self._canceller)
         self.inbox = Inbox(connection, clock, self.configuration, self.order, gate)
+        self.journal = JournalBook(connection, clock)
+        self.families = Families(connection, self.configuration, self.inbox, self.desk, self.journal)
+        self.waits = WaitBook(connection, clock, self.configuration, self.inbox, self.journal, self.families)
+        self.desk.ended = self.families.ended
+        self.inbox.tell_waits = self.waits.sent
         self._pruned_up_to = 0
 
     def begin(self) -> None:
@@ -106,21 +114,6 @@ class SqliteLedger:
 
     # -- what an attempt writes --------------------------------------------------------------------------------------
 
-    def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
-        """Journal a finished step. False: the attempt no longer holds its run."""
-        values = {
-            "seq": claim.seq,
-            "name": name,
-            "result": result,
-            "now": self._clock.micros(),
-            "token": claim.token,
-        }
-        return self.db.execute(QUERIES["record_step"], values).rowcount == 1
-
-    def steps(self, claim: Claim) -> dict[str, str | None]:
-        """The journal of the claim's run: JSON results by step name."""
-        return {row[0]: row[1] for row in self.db.execute(QUERIES["list_steps"], (claim.seq, claim.tenant_id))}
-
     def write_progress(self, claim: Claim, progress: str) -> bool:
         """Keep how far an attempt is (JSON). False: it no longer holds its run."""
         return self.db.execute(QUERIES["write_progress"], (progress, claim.seq, claim.token)).rowcount == 1
@@ -163,6 +156,7 @@ class SqliteLedger:
                 raise DuplicateKey(
                     f"run {to_id(*other)} of the same key has not ended: wait for it, or cancel it first"
                 )
+        self.families.reopen(run, self._retry_child)
         hold: str | None = ORDER_HOLD
         vstart, jumped = 0.0, 0.0
         if order_key is None or not self.desk.lines.is_held(run.tenant_id, order_key):
@@ -172,6 +166,10 @@ class SqliteLedger:
         done = self.db.execute(QUERIES["retry_run"], values).rowcount == 1
         self.inbox.made_ready += done
         return done
+
+    def _retry_child(self, run: RunKey) -> bool:
+        row = self.db.execute(QUERIES["find_sleeper"], (run.seq,)).fetchone()
+        return row is not None and self.retry(run, row[2], row[3])
 
     def replay(self, event: NewEvent, original: int, from_step: str | None) -> Stored:
         """A new run of the same payload, with the journal of ``original`` before ``from_step``."""
@@ -210,6 +208,7 @@ class SqliteLedger:
                 self.desk.finished.append(seq)
                 if order_key is not None:
                     self.desk.lines.advance(tenant_id, order_key)
+                self.families.ended(seq)
             self.desk.due_at(due_at)
         if self.db.execute(QUERIES["remove_worker"], (worker,)).rowcount:
             self.configuration.changed()
@@ -289,9 +288,10 @@ class SqliteLedger:
         # Old runs that still wait stay behind the mark: they are not looked at again until the process starts anew.
         self._pruned_up_to = rows[-1][0] if len(rows) == count else 0
         seqs = json.dumps([seq for (seq,) in rows])
-        for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_runs"):
+        for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_waits", "delete_runs"):
             self.db.execute(QUERIES[name], (seqs,))
         for name in ("prune_keys", "prune_throttles"):
             self.db.execute(QUERIES[name], (self._clock.micros(),))
         self.db.execute(QUERIES["prune_unrouted"], (last,))
+        self.db.execute(QUERIES["prune_marks"], (last,))
         return len(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.flow import FlowKeys, Fresh, Outcome, pack_runs, stored_of, unpack_runs
@@ -38,7 +38,10 @@ class Inbox:
         self._rows: list[_Row] = []
         self._plain_rows: list[_Row] = []
         self._ticks: set[tuple[str, str | None, int]] = set()
-        self._last_seq = 0
+        self.last_seq = 0
+        """The last number given to an event or run, as far as this process knows."""
+        self.tell_waits: Callable[[NewEvent, int, int, int | None], None] | None = None
+        """Called with an event of an awaited name, its number, its random part, and the number of its first run."""
         self.made_ready = 0
         """Runs made ready since the owner last set it to 0."""
         self.first_due: int | None = None
@@ -47,7 +50,7 @@ class Inbox:
     def others_wrote(self) -> None:
         """Another process may have used up sequence numbers."""
         rows = [self._db.execute(QUERIES[name]).fetchone()[0] for name in ("last_run", "last_unrouted")]
-        self._last_seq = max(self._last_seq, *(row or 0 for row in rows))
+        self.last_seq = max(self.last_seq, *(row or 0 for row in rows))
 
     def forget(self) -> None:
         """The transaction was rolled back."""
@@ -62,7 +65,7 @@ class Inbox:
         """
         now = self._clock.micros()
         # Numbers follow the clock, and go on where they were while it stands still or steps back.
-        self._last_seq = max(self._last_seq, ((now // 1000) << COUNTER_BITS) - 1)
+        self.last_seq = max(self.last_seq, ((now // 1000) << COUNTER_BITS) - 1)
         return [
             self._insert_plain(event, now) if event[4:] == _NO_OPTIONS else self._insert(event, now) for event in events
         ]
@@ -76,7 +79,7 @@ class Inbox:
         if tenant_id not in configuration.tenants:
             configuration.see(tenant_id, now)
         nonce = self._nonces.draw()
-        seq = event_seq = self._last_seq + 1
+        seq = event_seq = self.last_seq + 1
         targets = configuration.listeners.get(name, ())
         held_by = configuration.hold_of(tenant_id) if configuration.paused_tenants else None
         for target in targets:
@@ -87,7 +90,7 @@ class Inbox:
                     (
                         seq, nonce, tenant_id, target.task, target.queue, "queued", target.rank, target.lane, vstart,
                         jumped, None, None if target.expires is None else now + round(target.expires * 1e6), held_by,
-                        event_seq, name, version, payload, target.tags, None, None, now, None, None,
+                        event_seq, name, version, payload, target.tags, None, None, now, None, None, 0, 0, None, None,
                     )
                 )  # fmt: skip
             else:
@@ -97,10 +100,12 @@ class Inbox:
                         target.tags, now,
                     )
                 )  # fmt: skip
-        self._last_seq = seq
+        self.last_seq = seq
         self.made_ready += len(targets)
         if not targets:
             self._db.execute(QUERIES["insert_unrouted"], (event_seq, nonce, tenant_id, name, version, payload, now))
+        if name in configuration.awaited and self.tell_waits is not None:
+            self.tell_waits(event, event_seq, nonce, event_seq + 1 if targets else None)
         return Stored(event_seq, nonce, tuple(range(event_seq + 1, seq + 1)))
 
     def _insert(self, event: NewEvent, now: int) -> Stored:
@@ -109,35 +114,22 @@ class Inbox:
             if known is not None:
                 return known
         if event.tick_at is not None:
-            # The unique index would refuse it too; asked first, a repeated tick costs no failed statement.
-            mark = (event.tenant_id, event.task, event.tick_at)
-            if mark in self._ticks:
-                self.write()
-            self._ticks.add(mark)
-            row = self._db.execute(QUERIES["find_tick"], (event.tenant_id, event.task, event.tick_at)).fetchone()
-            if row is not None:
-                return Stored(row[2], row[1], (row[0],), duplicate=True)
-        nonce = self._nonces.draw()
-        self._last_seq += 1
-        event_seq = self._last_seq
+            fired = self._fired(event, event.tick_at)
+            if fired is not None:
+                return fired
+        nonce = self._nonces.draw() if event.nonce is None else event.nonce
+        self.last_seq += 1
+        event_seq = self.last_seq
         if event.tenant_id not in self._configuration.tenants:
             self._configuration.see(event.tenant_id, now)
-        targets = self._targets(event)
-        outcomes: list[tuple[Outcome, int]] = []
-        for target in targets:
-            outcome = self._admit(event, target, now) if target.flow else _PLAIN
-            seq = self._add_run(event, target, event_seq, nonce, now, outcome) if isinstance(outcome, Fresh) else 0
-            outcomes.append((outcome, seq))
+        outcomes = self._route(event, event_seq, nonce, now)
         if outcomes:
             stored = stored_of(event_seq, nonce, outcomes)
             if stored.refused is not None:
                 return stored
         else:
             stored = Stored(event_seq, nonce, ())
-            self._db.execute(
-                QUERIES["insert_unrouted"],
-                (event_seq, nonce, event.tenant_id, event.name, event.version, event.payload, now),
-            )
+            self._keep_unrouted(event, event_seq, nonce, now)
         if event.tags and not stored.duplicate:
             tags = [(event.tenant_id, tag, seq) for seq in stored.run_seqs for tag in event.tags.split(",")]
             self._db.executemany(QUERIES["insert_tag"], tags)
@@ -147,7 +139,35 @@ class Inbox:
                 (event.tenant_id, event.task or event.name, event.key, event.payload, event_seq, nonce,
                  pack_runs(stored), event.key_until),
             )  # fmt: skip
+        if event.name in self._configuration.awaited and self.tell_waits is not None and not _is_direct(event, now):
+            # Where the event is found by a wait that looks back: a run that keeps just this payload, or by itself.
+            kept = [seq for outcome, seq in outcomes if isinstance(outcome, Fresh) and outcome.due_at is None]
+            if outcomes and not kept:
+                self._keep_unrouted(event, event_seq, nonce, now)
+            self.tell_waits(event, event_seq, nonce, kept[0] if kept else None)
         return stored
+
+    def _keep_unrouted(self, event: NewEvent, event_seq: int, nonce: int, now: int) -> None:
+        values = (event_seq, nonce, event.tenant_id, event.name, event.version, event.payload, now)
+        self._db.execute(QUERIES["insert_unrouted"], values)
+
+    def _fired(self, event: NewEvent, tick_at: int) -> Stored | None:
+        # The unique index would refuse it too; asked first, a repeated tick costs no failed statement.
+        mark = (event.tenant_id, event.task, tick_at)
+        if mark in self._ticks:
+            self.write()
+        self._ticks.add(mark)
+        row = self._db.execute(QUERIES["find_tick"], mark).fetchone()
+        return None if row is None else Stored(row[2], row[1], (row[0],), duplicate=True)
+
+    def _route(self, event: NewEvent, event_seq: int, nonce: int, now: int) -> list[tuple[Outcome, int]]:
+        """How the event fared at each task that listens, and the number of the run it made there."""
+        outcomes: list[tuple[Outcome, int]] = []
+        for target in self._targets(event):
+            outcome = self._admit(event, target, now) if target.flow else _PLAIN
+            seq = self._add_run(event, target, event_seq, nonce, now, outcome) if isinstance(outcome, Fresh) else 0
+            outcomes.append((outcome, seq))
+        return outcomes
 
     def _admit(self, event: NewEvent, target: Subscription, now: int) -> Outcome:
         # What it may join or replace must be in the ledger to be found.
@@ -179,8 +199,8 @@ class Inbox:
     def _add_run(
         self, event: NewEvent, target: Subscription, event_seq: int, nonce: int, now: int, fresh: Fresh
     ) -> int:
-        self._last_seq += 1
-        seq = self._last_seq
+        self.last_seq += 1
+        seq = self.last_seq
         tenant_id, due_at = event.tenant_id, event.due_at if fresh.due_at is None else fresh.due_at
         lane = target.lane if event.priority is None else event.priority
         expires = target.expires if event.expires is None else event.expires
@@ -190,6 +210,8 @@ class Inbox:
             if fresh.held_by is None:
                 vstart, jumped = self._order.place(target.queue, tenant_id, lane)
                 held_by = self._configuration.hold_of(tenant_id)
+                if event.parent is not None and event.parent.hold is not None:
+                    held_by = event.parent.hold
                 self.made_ready += 1
             else:
                 # Its place in the fair order is given when it gets ahead in its line.
@@ -198,13 +220,14 @@ class Inbox:
             state, vstart, jumped = "scheduled", 0.0, 0.0
             if self.first_due is None or due_at < self.first_due:
                 self.first_due = due_at
+        parent_seq, step, depth = (None, None, 0) if event.parent is None else (event.parent[0], *event.parent[2:4])
         tags = target.tags if not event.tags else f"{target.tags},{event.tags}" if target.tags else event.tags
         self._rows.append(
             (
                 seq, nonce, tenant_id, target.task, target.queue, state, target.rank, lane, vstart, jumped, due_at,
                 None if expires is None else (due_at or now) + round(expires * 1e6), held_by, event_seq, event.name,
                 event.version, event.payload if fresh.payload is None else fresh.payload, tags, event.tick_at, event.replay_of,
-                now, fresh.keys.flow, fresh.keys.order,
+                now, parent_seq, step, depth, _is_direct(event, now), fresh.keys.flow, fresh.keys.order,
             )
         )  # fmt: skip
         if fresh.remembered_until is not None:
@@ -224,3 +247,8 @@ class Inbox:
         if self._rows:
             rows, self._rows = self._rows, []
             self._db.executemany(QUERIES["insert_run"], rows)
+
+
+def _is_direct(event: NewEvent, now: int) -> bool:
+    """Whether it was sent to one task alone, or for later: nothing that has happened now, so no run may wait for it."""
+    return event.task is not None or (event.due_at is not None and event.due_at > now)
