@@ -6,12 +6,14 @@ if TYPE_CHECKING:
     from cgk_jobs.app import Jobs
     from cgk_jobs.engine.quotas import Quota
     from cgk_jobs.errors import (
+        CallTooDeep,
         DuplicateKey,
         ForeignDatabase,
         InvalidEvent,
         InvalidSchedule,
         InvalidTask,
         JobsError,
+        JournalMismatch,
         NonRetryable,
         NotConfigured,
         PayloadTooLarge,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         RunFailed,
         RunNotFound,
         StaleClaim,
+        StepFailed,
         TenantClosed,
         TenantMismatch,
         TenantRequired,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from cgk_jobs.providers.registry import create_provider
     from cgk_jobs.runs import Run
     from cgk_jobs.runtime.context import Context
+    from cgk_jobs.tasks.flow import Batch, Debounce, Latest, Throttle, Unique
     from cgk_jobs.tasks.group import TaskGroup
     from cgk_jobs.tasks.policy import Limit, Priority, Rate, Retry
     from cgk_jobs.tasks.schedule import Tick
@@ -45,8 +49,11 @@ if TYPE_CHECKING:
     from cgk_jobs.tenancy import tenant_context as tenant
 
 __all__ = [
+    "Batch",
+    "CallTooDeep",
     "Capabilities",
     "Context",
+    "Debounce",
     "DuplicateKey",
     "Event",
     "ForeignDatabase",
@@ -56,6 +63,8 @@ __all__ = [
     "JobProvider",
     "Jobs",
     "JobsError",
+    "JournalMismatch",
+    "Latest",
     "Limit",
     "NonRetryable",
     "NotConfigured",
@@ -75,11 +84,14 @@ __all__ = [
     "Send",
     "Sent",
     "StaleClaim",
+    "StepFailed",
     "TaskGroup",
     "TenantClosed",
     "TenantMismatch",
     "TenantRequired",
+    "Throttle",
     "Tick",
+    "Unique",
     "UnknownEvent",
     "Unsupported",
     "WaitTimeout",
@@ -95,8 +107,11 @@ __all__ = [
 # Where each name lives: it is imported when first asked for, so that a command, or a test session that has the plugin and
 # uses none of it, does not pay half a second for an engine.
 _PLACES = {
+    "Batch": "cgk_jobs.tasks.flow",
+    "CallTooDeep": "cgk_jobs.errors",
     "Capabilities": "cgk_jobs.providers.capabilities",
     "Context": "cgk_jobs.runtime.context",
+    "Debounce": "cgk_jobs.tasks.flow",
     "DuplicateKey": "cgk_jobs.errors",
     "Event": "cgk_jobs.events",
     "ForeignDatabase": "cgk_jobs.errors",
@@ -106,6 +121,8 @@ _PLACES = {
     "JobProvider": "cgk_jobs.providers.provider",
     "Jobs": "cgk_jobs.app",
     "JobsError": "cgk_jobs.errors",
+    "JournalMismatch": "cgk_jobs.errors",
+    "Latest": "cgk_jobs.tasks.flow",
     "Limit": "cgk_jobs.tasks.policy",
     "NonRetryable": "cgk_jobs.errors",
     "NotConfigured": "cgk_jobs.errors",
@@ -125,11 +142,14 @@ _PLACES = {
     "Send": "cgk_jobs.events.sent",
     "Sent": "cgk_jobs.events.sent",
     "StaleClaim": "cgk_jobs.errors",
+    "StepFailed": "cgk_jobs.errors",
     "TaskGroup": "cgk_jobs.tasks.group",
     "TenantClosed": "cgk_jobs.errors",
     "TenantMismatch": "cgk_jobs.errors",
     "TenantRequired": "cgk_jobs.errors",
+    "Throttle": "cgk_jobs.tasks.flow",
     "Tick": "cgk_jobs.tasks.schedule",
+    "Unique": "cgk_jobs.tasks.flow",
     "UnknownEvent": "cgk_jobs.errors",
     "Unsupported": "cgk_jobs.errors",
     "WaitTimeout": "cgk_jobs.errors",

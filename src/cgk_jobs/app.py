@@ -25,7 +25,7 @@ from cgk_jobs.portal import LoopThread
 from cgk_jobs.providers.provider import JobProvider, Running, WorkOrder
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.runs import Runs
-from cgk_jobs.runtime.context import Services
+from cgk_jobs.runtime.context import MAX_DEPTH, Services
 from cgk_jobs.runtime.processes import place_of
 from cgk_jobs.settings import Settings, load_settings
 from cgk_jobs.signals import Signals
@@ -51,7 +51,7 @@ class Jobs(TaskGroup):
     settings decide (environment, ``.env``, ``[tool.cgk-jobs]``), and with none of those the embedded engine in
     ``.cgk/jobs.db``. ``app`` names the application: several in one folder have a ledger each. ``clock`` is for tests and
     replays. ``max_payload_bytes``: the largest JSON form of an event or result. ``retention``: seconds a finished run is
-    kept. Nothing is opened before it is needed.
+    kept. ``max_call_depth``: how many runs deep ``ctx.call`` may go. Nothing is opened before it is needed.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Jobs(TaskGroup):
         clock: Clock | None = None,
         max_payload_bytes: int = DEFAULT_MAX_BYTES,
         retention: float = DEFAULT_RETENTION,
+        max_call_depth: int = MAX_DEPTH,
     ) -> None:
         super().__init__()
         self.app = app
@@ -88,6 +89,8 @@ class Jobs(TaskGroup):
             send=self._send,
             clock=self.clock,
             max_result_bytes=max_payload_bytes,
+            find_event=self._client.event_class,
+            max_depth=max_call_depth,
         )
         self.runs = Runs(provider.store, self._cancel_here)
         self.tenants = Tenants(provider.store, self.clock, self.signals)
@@ -346,4 +349,5 @@ def subscription_of(task: Task[Any]) -> Subscription:
         task.priority.level,
         task.expires,
         ",".join(task.tags),
+        task.flow.stored(),
     )

@@ -26,7 +26,7 @@ from cgk_jobs.events import EventRegistry
 from cgk_jobs.events import registry as catalogue
 from cgk_jobs.events.codec import encode, from_mapping
 from cgk_jobs.events.event import Event
-from cgk_jobs.events.sent import PLAIN, Send, SendOptions, Sent, seconds
+from cgk_jobs.events.sent import PLAIN, Send, SendOptions, Sent, SentStatus, seconds
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.tenancy.context import current_tenant, require_same_tenant
@@ -65,8 +65,11 @@ class Client:
 
     def event_of(self, name: str, payload: Payload) -> Event:
         """The event of a name and a JSON-like mapping. Raises ``UnknownEvent``, ``InvalidEvent``."""
-        cls = self._events.find(name) or catalogue[name]
-        return from_mapping(cls, dict(payload))
+        return from_mapping(self.event_class(name), dict(payload))
+
+    def event_class(self, name: str) -> type[Event]:
+        """The event class of a name: this application's, or the catalogue's. Raises ``UnknownEvent``."""
+        return self._events.find(name) or catalogue[name]
 
     def _new(self, event: Event, options: SendOptions, task: str | None = None) -> NewEvent:
         cls = type(event)
@@ -180,9 +183,10 @@ class Client:
             fitting = zip(news, await insert_what_fits(self._store, news), strict=True)
             return [self._judged(new, answer, committed=True) for new, answer in fitting]
         except JobsError:
-            if len(news) == 1 or not any(new.key for new in news):
+            if len(news) == 1 or not any(new.key or new.due_at is not None for new in news):
                 raise
-            # A key clashes. Nothing was stored: find out which, one by one, so that the others are sent.
+            # A key clashes, or a task can't have a delay. Nothing was stored: find out which, one by one, so that the
+            # others are sent.
             return [await self._insert_or_refuse(new) for new in news]
         if self._emitter.active:
             for new, one in zip(news, stored, strict=True):
@@ -199,9 +203,9 @@ class Client:
     async def _insert_or_refuse(self, new: NewEvent) -> Sent:
         try:
             (stored,) = await self._store.insert([new])
-        except InvalidEvent:
-            raise
         except JobsError as error:
+            if isinstance(error, InvalidEvent) and new.due_at is None:
+                raise
             return Sent(0, 0, (), "refused", str(error))
         return self._sent(stored)
 
@@ -236,7 +240,10 @@ class Client:
 
     @staticmethod
     def _sent(stored: Stored) -> Sent:
-        return Sent(stored.event_seq, stored.nonce, stored.run_seqs, "duplicate" if stored.duplicate else "accepted")
+        if stored.refused is not None:
+            return Sent(0, 0, (), "refused", stored.refused)
+        status: SentStatus = "duplicate" if stored.duplicate else "accepted"
+        return Sent(stored.event_seq, stored.nonce, stored.run_seqs, status, None, stored.nonces)
 
     def _tell(self, new: NewEvent, stored: Stored, *, committed: bool = True) -> None:
         """``committed`` is false for a send in the application's transaction, which may yet be rolled back."""
@@ -244,10 +251,11 @@ class Client:
             signals.EVENT_SENT,
             new.tenant_id,
             event=new.name,
-            event_id=to_id(stored.event_seq, stored.nonce),
+            event_id="" if stored.refused else to_id(stored.event_seq, stored.nonce),
             runs=len(stored.run_seqs),
             duplicate=stored.duplicate,
             committed=committed,
+            refused=stored.refused is not None,
         )
 
 

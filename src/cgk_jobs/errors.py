@@ -16,10 +16,13 @@
     ├── RunNotFound              (also LookupError) no such run in this scope
     ├── RunFailed, RunCancelled, RunExpired     how an awaited run ended
     ├── WaitTimeout              (also TimeoutError) the run is still going on
+    ├── StepFailed               a step has used up its own retries
     ├── StaleClaim               this attempt no longer holds its run
     ├── Unsupported              feature, provider, hint
     ├── ProviderUnavailable      the database or vendor can't be reached
     └── NonRetryable             raised by handlers: don't try again
+        ├── JournalMismatch      the handler no longer asks for the steps its run's journal has
+        └── CallTooDeep          calls within calls within calls
         RetryAfter               raised by handlers: try again then (not an error of the package, so not below JobsError)
 
 Every message says what to do next.
@@ -30,12 +33,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 __all__ = [
+    "CallTooDeep",
     "DuplicateKey",
     "ForeignDatabase",
     "InvalidEvent",
     "InvalidSchedule",
     "InvalidTask",
     "JobsError",
+    "JournalMismatch",
     "NonRetryable",
     "NotConfigured",
     "PayloadTooLarge",
@@ -48,6 +53,7 @@ __all__ = [
     "RunNotFound",
     "StaleClaim",
     "TenantClosed",
+    "StepFailed",
     "TenantMismatch",
     "TenantRequired",
     "UnknownEvent",
@@ -144,11 +150,15 @@ class RunExpired(JobsError):
 
 
 class WaitTimeout(JobsError, TimeoutError):
-    """The wait ended before the run did; the run goes on."""
+    """A wait was over before its run ended (which goes on), or before the event of ``ctx.wait_for`` came."""
 
 
 class StaleClaim(JobsError):
     """This attempt lost its run (lease over, cancelled or taken by another worker); nothing was written."""
+
+
+class StepFailed(JobsError):
+    """A step failed as often as its ``retry=`` allows. It is not tried again: later attempts of the run raise this too."""
 
 
 class Unsupported(JobsError):
@@ -167,6 +177,17 @@ class ProviderUnavailable(JobsError):
 
 class NonRetryable(JobsError):
     """Raise it in a handler when another attempt can't help: the run fails at once."""
+
+
+class JournalMismatch(NonRetryable):
+    """The handler asks for other steps, or in another order, than the journal of its run has: the code was changed.
+
+    The run fails and keeps its journal. Deploy the code it began with and retry it, or replay it from the start.
+    """
+
+
+class CallTooDeep(NonRetryable):
+    """Runs that call runs that call runs, deeper than the limit: most likely a task that calls itself."""
 
 
 class RetryAfter(Exception):

@@ -3,131 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Unpack
 
-from cgk_jobs.clock import from_micros, monotonic, to_micros
-from cgk_jobs.engine.reads import RunFilter
-from cgk_jobs.engine.records import NewEvent, RunRecord
+from cgk_jobs.clock import from_micros, monotonic
+from cgk_jobs.engine.records import NewEvent, RunKey, RunRecord, Stored
 from cgk_jobs.engine.states import FINAL, State
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import (
     InvalidEvent,
-    RunCancelled,
-    RunExpired,
-    RunFailed,
     RunNotFound,
-    TenantMismatch,
     WaitTimeout,
 )
 from cgk_jobs.events.sent import Duration, Sent, seconds
-from cgk_jobs.tenancy.context import current_scope, require_scope
-from cgk_jobs.tenancy.ids import PLATFORM, parse_tenant_id
+from cgk_jobs.run_views import AttemptView, LogView, Page, Run, StepView, json_value, outcome_of, to_run
+from cgk_jobs.runtime.entries import group_of
+from cgk_jobs.selection import Changes, Which, filter_of, scope_of, unfinished_keys, until_finished
 from cgk_jobs.wire.ids import parse_id, to_id
-from cgk_jobs.wire.json import loads
 
 __all__ = ["AttemptView", "LogView", "Page", "Run", "Runs", "StepView", "scope_of"]
 
+_PAGE = 500
 LOOK_EVERY = 0.05
 """Seconds between looks at a run that another process may end."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepView:
-    """A finished step."""
-
-    name: str
-    result: Any
-    finished_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptView:
-    """An attempt that did not end its run well."""
-
-    attempt: int
-    outcome: str
-    error: str | None
-    ended_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LogView:
-    """A line the handler logged."""
-
-    at: datetime
-    attempt: int
-    level: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run as it stood when it was read. Moments are UTC. ``steps``, ``attempts`` and ``log`` are filled by ``get``."""
-
-    id: str
-    tenant_id: str
-    task: str
-    event: str
-    event_id: str
-    state: State
-    queue: str
-    priority: int
-    attempt: int
-    result: Any
-    error: str | None
-    progress: dict[str, Any] | None
-    tags: tuple[str, ...]
-    payload: dict[str, Any]
-    created_at: datetime
-    due_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    held_by: str | None
-    parent_id: str | None = None
-    steps: tuple[StepView, ...] = field(default=(), repr=False)
-    attempts: tuple[AttemptView, ...] = field(default=(), repr=False)
-    log: tuple[LogView, ...] = field(default=(), repr=False)
-
-    @property
-    def finished(self) -> bool:
-        """It ended, for good or bad."""
-        return self.state in FINAL
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Runs, newest first. Hand ``next_cursor`` to the next ``list``; ``None``: there are no more."""
-
-    runs: tuple[Run, ...]
-    next_cursor: str | None
-
-    def __iter__(self) -> Iterator[Run]:
-        return iter(self.runs)
-
-    def __len__(self) -> int:
-        return len(self.runs)
-
-
-def scope_of(tenant_id: str | None) -> str | None:
-    """The tenant whose rows are meant, or ``None`` for all.
-
-    Raises ``TenantRequired`` outside any scope if none is named, ``TenantMismatch`` for another than the current tenant.
-    """
-    if tenant_id is not None and tenant_id != PLATFORM:
-        parse_tenant_id(tenant_id)
-    scope = current_scope()
-    if scope is None:
-        if tenant_id is None:
-            require_scope()
-        return tenant_id
-    if scope.tenant_id is None:
-        return tenant_id
-    if tenant_id is not None and tenant_id != scope.tenant_id:
-        raise TenantMismatch(f"tenant {scope.tenant_id!r} is current and can't read {tenant_id!r}")
-    return scope.tenant_id
 
 
 class Runs:
@@ -168,8 +68,11 @@ class Runs:
         """A run with its steps, attempts and log. Raises ``RunNotFound``, also for a run of another tenant."""
         record = await self._find(run_id)
         reads = self._store.reads
+        # The runs of a group it called are runs of their own: list(parent_id=…).
         steps = [
-            StepView(row.name, _json(row.result), from_micros(row.finished_at)) for row in await reads.steps(record.key)
+            StepView(row.name, json_value(row.result), from_micros(row.finished_at), row.failed, row.pending)
+            for row in await reads.steps(record.key)
+            if group_of(row.name) is None
         ]
         attempts = [
             AttemptView(row.attempt, row.outcome, row.error, from_micros(row.ended_at))
@@ -191,10 +94,14 @@ class Runs:
         tag: str | None = None,
         queue: str | None = None,
         since: datetime | None = None,
+        parent_id: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
-        """Runs, newest first. ``since``: created at or after an aware datetime. ``limit``: 1 to 1,000."""
+        """Runs, newest first.
+
+        ``since``: created at or after an aware datetime. ``parent_id``: only those this run called. ``limit``: 1 to 1,000.
+        """
         if not 1 <= limit <= 1_000:
             raise InvalidEvent(f"limit={limit}: 1 to 1,000")
         before = None
@@ -203,7 +110,9 @@ class Runs:
             if numbers is None:
                 raise InvalidEvent(f"cursor={cursor!r} is none: use next_cursor of the page before")
             before = numbers[0]
-        which = self._filter(tenant_id, task, event, state, tag, queue, since)
+        which = filter_of(tenant_id, task, event, state, tag, queue, since)
+        if parent_id is not None:
+            which = replace(which, parent_seq=(await self._find(parent_id, which.tenant_id)).seq)
         rows = await self._store.reads.runs(which, before=before, count=limit + 1)
         more = len(rows) > limit
         rows = rows[:limit]
@@ -221,20 +130,7 @@ class Runs:
         since: datetime | None = None,
     ) -> dict[State, int]:
         """How many runs are in each state."""
-        return await self._store.reads.count(self._filter(tenant_id, task, event, state, tag, queue, since))
-
-    @staticmethod
-    def _filter(
-        tenant_id: str | None,
-        task: str | None,
-        event: str | None,
-        state: State | None,
-        tag: str | None,
-        queue: str | None,
-        since: datetime | None,
-    ) -> RunFilter:
-        first = None if since is None else to_micros(since)
-        return RunFilter(scope_of(tenant_id), task, event, state, tag, queue, first)
+        return await self._store.reads.count(filter_of(tenant_id, task, event, state, tag, queue, since))
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -274,46 +170,50 @@ class Runs:
             if not entries:
                 del self._waiting[record.seq]
 
-    async def watch(self, run_id: str) -> AsyncIterator[Run]:
-        """The run as it is now, and again each time it has changed, until it has ended."""
-        last: Run | None = None
-        while True:
-            run = await self.get(run_id)
-            if run != last:
-                last = run
+    async def watch(self, run_id: str | None = None, *, limit: int = 50, **which: Unpack[Which]) -> AsyncIterator[Run]:
+        """A run as it is now, and again each time it has changed, until it has ended: state, progress, metadata, log.
+
+        Without ``run_id``, of the newest ``limit`` runs of a filter (as in ``list``) each that is new or has changed, for
+        as long as one asks; a run that leaves the filter is told once more. These have no steps, attempts and log.
+        """
+        if run_id is None:
+            changes = Changes(lambda: self.list(limit=limit, **which), self._as_it_is)
+            async for run in changes.follow():
                 yield run
-            if run.finished:
-                return
-            await asyncio.sleep(LOOK_EVERY)
+        elif which:
+            raise InvalidEvent("watch(run_id) follows one run: leave the filters out")
+        else:
+            async for run in until_finished(lambda: self.get(run_id), LOOK_EVERY):
+                yield run
+
+    async def _as_it_is(self, run_id: str) -> Run | None:
+        try:
+            return to_run(await self._find(run_id))
+        except RunNotFound:
+            return None
 
     # -- acting ------------------------------------------------------------------------------------------------------
 
-    async def cancel(self, run_id: str | None = None, *, tag: str | None = None, tenant_id: str | None = None) -> int:
-        """Cancel one run, or all of a tag (a mail sequence) that have not ended; returns how many.
+    async def cancel(self, run_id: str | None = None, *, tree: bool = True, **which: Unpack[Which]) -> int:
+        """Cancel one run, or all of a filter (as in ``list``: the tag of a mail sequence, a task) that have not ended.
 
-        What waits is cancelled at once. A running async handler is ended where it waits, within a second; a plain function
-        at its next ``check_cancelled``; one in a process by killing the process.
+        What waits is cancelled at once and never starts. A running async handler is ended where it waits, within a second;
+        a plain function at its next ``check_cancelled`` or ``ctx.sync`` call; one in a process by killing the process. A
+        handler that ends by itself before that is completed; nothing that was cancelled is. ``tree``: the runs they called
+        too. Returns how many runs were cancelled or asked to stop.
         """
-        if (run_id is None) == (tag is None):
-            raise InvalidEvent("cancel(run_id) or cancel(tag=…)")
+        chosen = [name for name, value in which.items() if value is not None and name != "tenant_id"]
+        if (run_id is None) != bool(chosen):
+            raise InvalidEvent("cancel(run_id), or say which: cancel(tag=…), task=, event=, state=, queue=, since=")
         if run_id is not None:
-            runs = [(await self._find(run_id)).key]
-        else:
-            runs = [run.key async for run in self._unfinished(scope_of(tenant_id), tag)]
-        count = await self._store.cancel(runs)
+            return await self._cancel([(await self._find(run_id)).key], tree)
+        found = replace(filter_of(**which), unfinished=True)
+        return sum([await self._cancel(runs, tree) async for runs in unfinished_keys(self._store, found)])
+
+    async def _cancel(self, runs: Sequence[RunKey], tree: bool) -> int:
+        count = await self._store.cancel(runs, tree=tree)
         self._cancel_here([run.seq for run in runs])
         return count
-
-    async def _unfinished(self, scope: str | None, tag: str | None) -> AsyncIterator[RunRecord]:
-        before: int | None = None
-        while True:
-            rows = await self._store.reads.runs(RunFilter(scope, tag=tag), before=before, count=500)
-            for row in rows:
-                if row.state not in FINAL:
-                    yield row
-            if len(rows) < 500:
-                return
-            before = rows[-1].seq
 
     async def retry(self, run_id: str) -> None:
         """Start a run that failed, was cancelled or expired again, with all its attempts. Finished steps stay finished."""
@@ -326,65 +226,56 @@ class Runs:
     async def replay(self, run_id: str, *, from_step: str | None = None) -> Run:
         """A new run of the same payload. ``from_step``: the steps before this one answer from the old run's journal."""
         record = await self._find(run_id)
-        if from_step is not None and from_step not in {row.name for row in await self._store.reads.steps(record.key)}:
+        if from_step is not None and record.failing is not None:
+            raise InvalidEvent(f"run {run_id} was undone, so its steps don't answer any more: replay it from the start")
+        if from_step is not None and from_step not in {
+            row.name for row in await self._store.reads.steps(record.key) if not row.pending
+        }:
             raise InvalidEvent(f"run {run_id} has no finished step {from_step!r}")
-        new = NewEvent(
-            record.tenant_id, record.event_name, record.event_version, record.payload, record.task,
-            priority=record.lane, replay_of=record.seq,
-        )  # fmt: skip
-        stored = await self._store.replay(new, record.seq, from_step)
+        stored = await self._store.replay(_again(record), record.seq, from_step)
         return to_run(await self._find(to_id(stored.run_seqs[0], stored.nonce)))
 
+    async def replay_all(
+        self,
+        *,
+        tenant_id: str | None = None,
+        task: str | None = None,
+        event: str | None = None,
+        state: State | None = None,
+        tag: str | None = None,
+        queue: str | None = None,
+        since: datetime | None = None,
+        limit: int = 10_000,
+    ) -> tuple[str, ...]:
+        """Replay every run of a filter from its start, the oldest first; the ids of the new runs, at most ``limit``.
 
-def outcome_of(record: RunRecord) -> Any:
-    """The result of a run that has ended; raises how it ended otherwise."""
-    run_id = to_id(record.seq, record.nonce)
-    if record.state == "completed":
-        return _json(record.result)
-    if record.state == "cancelled":
-        raise RunCancelled(f"run {run_id} of {record.task} was cancelled")
-    if record.state == "expired":
-        raise RunExpired(f"run {run_id} of {record.task} was not started in time")
-    raise RunFailed(f"run {run_id} of {record.task} failed: {record.error}", run_id=run_id, error=record.error)
-
-
-def to_run(record: RunRecord) -> Run:
-    """What the ledger knows of a run, for people."""
-
-    def moment(micros: int | None) -> datetime | None:
-        return None if micros is None else from_micros(micros)
-
-    return Run(
-        id=to_id(record.seq, record.nonce),
-        tenant_id=record.tenant_id,
-        task=record.task,
-        event=record.event_name,
-        event_id=to_id(record.event_seq, record.nonce),
-        state=record.state,
-        queue=record.queue,
-        priority=record.lane,
-        attempt=record.attempt,
-        result=_json(record.result),
-        error=record.error,
-        progress=_json(record.progress),
-        tags=tuple(record.tags.split(",")) if record.tags else (),
-        payload=_payload(record.payload),
-        created_at=from_micros(record.created_at),
-        due_at=moment(record.due_at),
-        started_at=moment(record.started_at),
-        finished_at=moment(record.finished_at),
-        held_by=record.held_by,
-    )
+        Only runs there are when it begins. Each new run has ``replay_of`` set. Asks for at least one of ``task``, ``event``,
+        ``state``, ``tag`` and ``queue``.
+        """
+        if not (task or event or state or tag or queue):
+            raise InvalidEvent(
+                "replay_all: name a task, event, state, tag or queue; all runs of all tasks is never meant"
+            )
+        if limit < 1:
+            raise InvalidEvent(f"limit={limit}: at least 1")
+        which = filter_of(tenant_id, task, event, state, tag, queue, since)
+        found: list[RunRecord] = []
+        while len(found) < limit:
+            before = found[-1].seq if found else None
+            rows = await self._store.reads.runs(which, before=before, count=min(_PAGE, limit - len(found)))
+            found += rows
+            if len(rows) < _PAGE:
+                break
+        answers: list[Stored] = []
+        for first in range(0, len(found), _PAGE):
+            portion = found[::-1][first : first + _PAGE]
+            answers += await asyncio.gather(*[self._store.replay(_again(row), row.seq, None) for row in portion])
+        return tuple(to_id(stored.run_seqs[0], stored.nonce) for stored in answers)
 
 
-def _payload(text: str) -> dict[str, Any]:
-    """The payload as it was stored; one that is no JSON object as text, so that whoever looks for the fault sees it."""
-    try:
-        values = _json(text)
-    except ValueError:
-        values = None
-    return cast("dict[str, Any]", values) if isinstance(values, dict) else {"unreadable": text}
-
-
-def _json(text: str | None) -> Any:
-    return None if text is None else loads(text)
+def _again(record: RunRecord) -> NewEvent:
+    """The same payload for the same task. Old and new run share the random part of their ids, so each leads to the other."""
+    return NewEvent(
+        record.tenant_id, record.event_name, record.event_version, record.payload, record.task,
+        priority=record.lane, replay_of=record.seq, nonce=record.nonce,
+    )  # fmt: skip

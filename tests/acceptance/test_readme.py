@@ -54,7 +54,7 @@ def test_the_printed_send_reaches_a_worker(tmp_path: Path) -> None:
         assert worker.wait() == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "docs/one-event.md"])
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "docs/one-event.md", "docs/flow-control.md"])
 def test_every_command_named_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"cgk jobs ([a-z]+)", text)) | set(re.findall(r"^  `([a-z]+)`,", text, re.MULTILINE))

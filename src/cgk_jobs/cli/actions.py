@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import click
 
@@ -10,10 +11,12 @@ from cgk_jobs.cli.application import opened
 from cgk_jobs.cli.console import result, say, show_json
 from cgk_jobs.cli.errors import Failure
 from cgk_jobs.cli.formats import run_document
-from cgk_jobs.cli.options import app_option, json_option, scope, tenant_options
-from cgk_jobs.errors import InvalidEvent
+from cgk_jobs.cli.options import app_option, json_option, scope, since_moment, tenant_options
+from cgk_jobs.errors import DuplicateKey, InvalidEvent
 
 __all__ = ["cancel", "replay", "retry"]
+
+UNFINISHED = ("scheduled", "queued", "running", "retrying", "waiting")
 
 
 @click.command()
@@ -27,8 +30,8 @@ def retry(*, run_id: str, tenant: str | None, all_tenants: bool, app: str | None
     with opened(app) as jobs, whose:
         try:
             asyncio.run(jobs.runs.retry(run_id))
-        except InvalidEvent as error:
-            # The command was right; the run is in another state.
+        except (InvalidEvent, DuplicateKey) as error:
+            # The command was right; the run is in another state, or another of its key is not done.
             raise Failure(str(error)) from error
     if as_json:
         show_json({"retried": run_id})
@@ -59,18 +62,32 @@ def replay(
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @click.option("--tag", help="Cancel all runs with this tag that have not ended.")
+@click.option("--task", metavar="ID", help="Only runs of this task.")
+@click.option("--event", metavar="NAME", help="Only runs of this event.")
+@click.option("--state", type=click.Choice(UNFINISHED), help="Only runs in this state.")
+@click.option("--queue", help="Only runs of this queue.")
+@click.option("--since", metavar="WHEN", help="Only runs created since then: 30m, 2h, 7d, or an ISO 8601 datetime.")
+@click.option("--alone", is_flag=True, help="Leave the runs they called to themselves.")
 @tenant_options
 @app_option
 @json_option
 def cancel(
-    *, run_id: str | None, tag: str | None, tenant: str | None, all_tenants: bool, app: str | None, as_json: bool
+    *,
+    run_id: str | None,
+    since: str | None,
+    alone: bool,
+    tenant: str | None,
+    all_tenants: bool,
+    app: str | None,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
-    """Cancel a run, or all of a tag. Running ones are asked to stop."""
-    if (run_id is None) == (tag is None):
-        raise click.UsageError("name one RUN, or give --tag TAG")
+    """Cancel a run, or all that the options find, with every run they called. Running ones are asked to stop."""
+    if (run_id is None) == (since is None and not any(filters.values())):
+        raise click.UsageError("name one RUN, or say which: --tag TAG, --task, --event, --state, --queue, --since")
     whose = scope(tenant, all_tenants, "cancel")
     with opened(app) as jobs, whose:
-        count = asyncio.run(jobs.runs.cancel(run_id, tag=tag))
+        count = asyncio.run(jobs.runs.cancel(run_id, tree=not alone, since=since_moment(since, jobs.clock), **filters))
     if as_json:
         show_json({"cancelled": count})
         return

@@ -57,6 +57,8 @@ def run_document(run: Run, *, payload: Any = None, whole: bool = False) -> dict[
         "attempt": run.attempt,
         "error": run.error,
         "progress": run.progress,
+        "metadata": run.metadata,
+        "events": run.events,
         "tags": run.tags,
         "created_at": run.created_at,
         "due_at": run.due_at,

@@ -108,6 +108,8 @@ def show(*, run_id: str, tenant: str | None, all_tenants: bool, raw: bool, app: 
             ("took", duration(elapsed(run))),
             ("payload", "hidden: its event's code is not at hand; --app or --raw" if payload is None else compact(payload)),
             ("progress", None if run.progress is None else compact(run.progress)),
+            ("metadata", compact(run.metadata) if run.metadata else None),
+            ("events", run.events if run.events > 1 else None),
             ("result", None if run.result is None else compact(run.result)),
             ("error", run.error),
         )
@@ -158,6 +160,8 @@ def _masked(jobs: Jobs, run: Run) -> Any:
     if model is None:
         return None
     try:
+        if task is not None and task.flow.batch is not None and isinstance(run.payload.get("events"), list):
+            return {"events": [mask(model.model_validate_json(dumps(one))) for one in run.payload["events"]]}
         return mask(model.model_validate_json(dumps(run.payload)))
     except (ValidationError, InvalidEvent):
         # Of another version than the code at hand, which therefore can't say what is secret in it.

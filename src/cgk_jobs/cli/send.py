@@ -12,6 +12,7 @@ import click
 
 from cgk_jobs.cli.application import opened
 from cgk_jobs.cli.console import printable, result, say, show_json
+from cgk_jobs.cli.errors import Failure
 from cgk_jobs.cli.formats import compact
 from cgk_jobs.cli.options import app_option, json_option, scope
 from cgk_jobs.errors import JobsError, RunCancelled, RunExpired, RunFailed, WaitTimeout
@@ -58,11 +59,15 @@ def send(
     failures = [error for error in outcomes.values() if isinstance(error, JobsError)]
     if as_json:
         document: dict[str, Any] = {"event_id": sent.event_id, "status": sent.status, "run_ids": sent.run_ids}
+        if sent.error is not None:
+            document["error"] = sent.error
         if wait:
             document["runs"] = [_ending(run_id, outcome) for run_id, outcome in outcomes.items()]
         show_json(document)
     else:
         _report(sent, outcomes, wait)
+    if sent.status == "refused":
+        raise Failure(f"refused: {sent.error}")
     if failures:
         raise failures[0]
 
@@ -115,10 +120,12 @@ def _ending(run_id: str, outcome: Any) -> dict[str, Any]:
 
 
 def _report(sent: Sent, outcomes: dict[str, Any], wait: bool) -> None:
+    if sent.status == "refused":
+        return
     if not sent.run_ids:
         say("Stored, but no task listens to it: start the application that has one, then send again.", fg="yellow")
     elif sent.status == "duplicate":
-        say("Sent before with this key: these are the runs of the first send.")
+        say("Sent before with this key: these are the runs there are.")
     for run_id in sent.run_ids:
         outcome = outcomes.get(run_id)
         if not wait:

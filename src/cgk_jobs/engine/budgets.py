@@ -74,4 +74,7 @@ def _field(payload: str, name: str) -> Any:
         values = loads(payload)
     except ValueError:
         return None
+    if isinstance(values, list) and values:
+        # A batch: its events agree in the field, or the task would not have been declared.
+        values = cast("list[object]", values)[0]
     return cast("dict[str, Any]", values).get(name) if isinstance(values, dict) else None

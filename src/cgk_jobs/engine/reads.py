@@ -29,7 +29,10 @@ __all__ = ["Reads", "RunFilter"]
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs. ``tenant_id`` ``None``: those of every tenant. ``since``: microseconds since 1970 of the creation."""
+    """Which runs. ``tenant_id`` ``None``: those of every tenant. ``since``: microseconds since 1970 of the creation.
+
+    ``unfinished``: only those that have not ended.
+    """
 
     tenant_id: str | None
     task: str | None = None
@@ -38,6 +41,8 @@ class RunFilter:
     tag: str | None = None
     queue: str | None = None
     since: int | None = None
+    unfinished: bool = False
+    parent_seq: int | None = None
 
 
 class Reads(Protocol):
@@ -60,7 +65,7 @@ class Reads(Protocol):
         ...
 
     def steps(self, run: RunKey) -> Awaitable[list[StepRecord]]:
-        """The finished steps of a run, in order."""
+        """The journal of a run, in order, with what is pending."""
         ...
 
     def attempts(self, run: RunKey) -> Awaitable[list[AttemptRecord]]:

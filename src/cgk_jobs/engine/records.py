@@ -18,6 +18,7 @@ __all__ = [
     "Exchange",
     "LogLine",
     "NewEvent",
+    "Parent",
     "PausedRecord",
     "RunKey",
     "RunRecord",
@@ -33,7 +34,10 @@ __all__ = [
 
 
 class Subscription(NamedTuple):
-    """That a task listens to an event, and the defaults of its runs. ``event`` is empty for a task sent by itself."""
+    """That a task listens to an event, and the defaults of its runs. ``event`` is empty for a task sent by itself.
+
+    ``flow``: its flow control as text, which ``engine/flow.py`` reads; empty for none.
+    """
 
     task: str
     event: str
@@ -42,12 +46,27 @@ class Subscription(NamedTuple):
     lane: int
     expires: float | None
     tags: str
+    flow: str = ""
+
+
+class Parent(NamedTuple):
+    """The run that called another: its number and random part, the entry of its journal that waits, the child's depth.
+
+    ``hold``: why the child must not be ready at once.
+    """
+
+    seq: int
+    nonce: int
+    step: str
+    depth: int
+    hold: str | None = None
 
 
 class NewEvent(NamedTuple):
     """An event to be stored with a run for every subscription, or, with ``task``, for that task alone.
 
-    ``priority`` ``None``: the task's. ``expires``: seconds. ``tags``: those of this send, joined by commas.
+    ``priority`` ``None``: the task's. ``expires``: seconds. ``tags``: those of this send, joined by commas. ``nonce``: the
+    random part of the ids, where it must be another run's, so that each leads to the other.
     """
 
     tenant_id: str
@@ -63,15 +82,28 @@ class NewEvent(NamedTuple):
     tags: str = ""
     tick_at: int | None = None
     replay_of: int | None = None
+    parent: Parent | None = None
+    nonce: int | None = None
 
 
 class Stored(NamedTuple):
-    """The numbers an event and its runs got (``nonce`` is theirs in common); ``duplicate`` if its key was already used."""
+    """The numbers an event and its runs got (``nonce`` is theirs in common); ``duplicate`` if its key was already used.
+
+    ``nonces``: those of the runs, where one was made by another event. ``refused``: why nothing was stored.
+    """
 
     event_seq: int
     nonce: int
     run_seqs: tuple[int, ...]
     duplicate: bool = False
+    nonces: tuple[int, ...] | None = None
+    refused: str | None = None
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """Number and nonce of each run."""
+        nonces = self.nonces or (self.nonce,) * len(self.run_seqs)
+        return list(zip(self.run_seqs, nonces, strict=True))
 
 
 class Settlement(NamedTuple):
@@ -79,7 +111,7 @@ class Settlement(NamedTuple):
 
     ``attempt`` is the number the run has from now on. ``outcome`` names the ending for the list of attempts; empty for one
     that is not listed. ``log`` are the lines to be kept. ``kept_slots``: the limits (JSON list
-    of keys) a suspended run goes on counting for.
+    of keys) a suspended run goes on counting for. ``failing``: from now on the run is being undone, for this error.
     """
 
     claim: Claim
@@ -92,6 +124,7 @@ class Settlement(NamedTuple):
     outcome: str = ""
     log: tuple[LogLine, ...] = ()
     kept_slots: str | None = None
+    failing: str | None = None
 
 
 class LogLine(NamedTuple):
@@ -159,6 +192,10 @@ class RunRecord:
     expires_at: int | None
     tick_at: int | None
     replay_of: int | None
+    parent_seq: int | None = None
+    failing: str | None = None
+    metadata: str | None = None
+    events: int = 1
 
     @property
     def key(self) -> RunKey:
@@ -167,11 +204,13 @@ class RunRecord:
 
 
 class StepRecord(NamedTuple):
-    """A finished step of a run; ``result`` is JSON."""
+    """An entry of a run's journal; ``result`` is JSON. ``pending``: it is not finished, ``finished_at`` is its last change."""
 
     name: str
     result: str | None
     finished_at: int
+    failed: bool = False
+    pending: bool = False
 
 
 class AttemptRecord(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from cgk_jobs.engine.orchestration import Orchestration
 from cgk_jobs.engine.quotas import Crossing, TenantQuotas
 from cgk_jobs.engine.reads import Reads
 from cgk_jobs.engine.records import (
@@ -58,7 +59,7 @@ class WorkerSeat(Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(Orchestration, Protocol):
     """The ledger as engine and client use it. Raises ``ProviderUnavailable`` where the database can't be reached."""
 
     @property
@@ -75,7 +76,8 @@ class Store(Protocol):
     def insert(self, events: Sequence[NewEvent]) -> Awaitable[list[Stored]]:
         """Store events, each with a run for every task that listens, all or none.
 
-        Raises ``QuotaExceeded`` and ``TenantClosed`` too.
+        A task with flow control may take an event into a run that waits, answer the run there is, or drop it: see
+        ``engine/flow.py``. Raises ``QuotaExceeded`` and ``TenantClosed`` too.
         """
         ...
 
@@ -99,16 +101,19 @@ class Store(Protocol):
         """Write how attempts ended, make ready what is due, hand out claims in fair order: one transaction."""
         ...
 
-    def record_step(self, claim: Claim, name: str, result: str | None) -> Awaitable[bool]:
-        """Journal a finished step (JSON). False: the attempt lost its run."""
-        ...
-
     def steps(self, claim: Claim) -> Awaitable[dict[str, str | None]]:
-        """The journal of the claim's run."""
+        """The finished steps of the claim's run: results (JSON) by name."""
         ...
 
     def write_progress(self, claim: Claim, progress: str) -> Awaitable[bool]:
         """Keep how far the attempt is (JSON). False: the attempt lost its run."""
+        ...
+
+    def write_metadata(self, claim: Claim, changes: str) -> Awaitable[bool]:
+        """Merge fields (a JSON object) into the run's metadata. False: the attempt lost its run.
+
+        Raises ``PayloadTooLarge`` where the metadata would grow over its limit.
+        """
         ...
 
     def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> Awaitable[bool]:
@@ -117,12 +122,20 @@ class Store(Protocol):
 
     # runs
 
-    def cancel(self, runs: Sequence[RunKey]) -> Awaitable[int]:
-        """Cancel waiting runs at once and ask the workers of running ones to; returns how many there were of either."""
+    def cancel(self, runs: Sequence[RunKey], *, tree: bool = True) -> Awaitable[int]:
+        """Cancel waiting runs at once and ask the workers of running ones to; returns how many there were of either.
+
+        ``tree``: with every run they called, however deep. A run that was asked never starts again: an ending after which
+        it would go on is written as ``cancelled``.
+        """
         ...
 
     def retry(self, run: RunKey, queue: str, lane: int) -> Awaitable[bool]:
-        """Start a run that failed, was cancelled or expired again from attempt 1, its journal kept."""
+        """Start a run that failed, was cancelled or expired again from attempt 1, its journal kept.
+
+        One that was undone begins with an empty journal. Raises ``DuplicateKey`` if its key allows one unfinished run, and
+        there is one.
+        """
         ...
 
     def replay(self, event: NewEvent, original: int, from_step: str | None) -> Awaitable[Stored]:

@@ -18,7 +18,7 @@ from cgk_jobs.engine.store import Store, WorkerSeat
 from cgk_jobs.errors import JobsError
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.runtime.execute import Attempt, Pipeline
-from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, what_next
+from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, Undoing, what_next
 from cgk_jobs.runtime.processes import ProcessPool
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.registry import TaskRegistry
@@ -268,7 +268,7 @@ class Worker:
             hold = f"unknown-task:{claim.task}"
         return Settlement(
             claim, following.state, following.attempt, following.result, following.error, following.due_at, hold,
-            following.outcome, tuple(LogLine(*line) for line in lines), kept,
+            following.outcome, tuple(LogLine(*line) for line in lines), kept, following.failing,
         )  # fmt: skip
 
     def _note_start(self, attempt: Attempt) -> None:
@@ -314,7 +314,7 @@ class Worker:
             name = signals.CLAIM_LOST
         elif settlement.state == "retrying":
             name = signals.RUN_RETRYING
-        elif isinstance(outcome, Suspended):
+        elif isinstance(outcome, Suspended | Undoing):
             name = signals.RUN_SUSPENDED
         elif isinstance(outcome, PutBack):
             name = signals.RUN_PUT_BACK

@@ -78,12 +78,13 @@ class Send:
 class Sent:
     """The answer to a send: durable once returned.
 
-    ``status``: ``accepted``; ``duplicate`` (its key was used before: the ids are those of the first send); ``refused``
-    (only in ``send_many``: ``error`` says why and nothing of it was stored; ``event_id`` is empty). ``run_ids`` is empty
-    if no task listens. Ids are UUIDv7 texts, made when asked for: most senders never look at them.
+    ``status``: ``accepted``; ``duplicate`` (its key was used before, or its task is unique and has a run for it: the ids
+    are those of the runs there are); ``refused`` (by a throttle, or in ``send_many``: ``error`` says why and nothing of it
+    was stored; ``event_id`` is empty). ``run_ids`` is empty if no task listens. Ids are UUIDv7 texts, made when asked for:
+    most senders never look at them.
     """
 
-    __slots__ = ("_event_seq", "_nonce", "_run_seqs", "error", "status")
+    __slots__ = ("_event_seq", "_nonce", "_nonces", "_run_seqs", "error", "status")
 
     def __init__(
         self,
@@ -92,8 +93,10 @@ class Sent:
         run_seqs: tuple[int, ...] = (),
         status: SentStatus = "accepted",
         error: str | None = None,
+        nonces: tuple[int, ...] | None = None,
     ) -> None:
         self._event_seq = event_seq
+        self._nonces = nonces
         self._nonce = nonce
         self._run_seqs = run_seqs
         self.status: SentStatus = status
@@ -106,15 +109,19 @@ class Sent:
 
     @property
     def run_ids(self) -> tuple[str, ...]:
-        """The runs it made, one for each task that listens."""
+        """The runs it made, became part of, or found, one for each task that listens."""
+        if self._nonces is not None:
+            return tuple([to_id(*run) for run in zip(self._run_seqs, self._nonces, strict=True)])
         return tuple([to_id(seq, self._nonce) for seq in self._run_seqs])
 
     @property
     def run_id(self) -> str:
         """The only run. Raises ``InvalidEvent`` if there are none or several."""
+        if self.status == "refused":
+            raise InvalidEvent(f"this send was refused and has no run: {self.error}")
         if len(self._run_seqs) != 1:
             raise InvalidEvent(f"this send made {len(self._run_seqs)} runs; use run_ids")
-        return to_id(self._run_seqs[0], self._nonce)
+        return self.run_ids[0]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sent) and self._key() == other._key()
@@ -123,7 +130,7 @@ class Sent:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        return self._event_seq, self._nonce, self._run_seqs, self.status, self.error
+        return self._event_seq, self._nonce, self._run_seqs, self._nonces, self.status, self.error
 
     def __repr__(self) -> str:
         reason = f", error={self.error!r}" if self.error else ""

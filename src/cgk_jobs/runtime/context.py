@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from pydantic import BaseModel
 
 from cgk_jobs.clock import Clock, from_micros, to_micros
-from cgk_jobs.errors import InvalidEvent, PayloadTooLarge, RunCancelled, StaleClaim, Unsupported
+from cgk_jobs.errors import InvalidEvent, RunCancelled, StaleClaim
 from cgk_jobs.events.event import Event
-from cgk_jobs.events.sent import Duration, Sent, seconds
+from cgk_jobs.events.sent import Duration, Sent
+from cgk_jobs.runtime.calling import Call, as_calls, call_group, prepare
 from cgk_jobs.runtime.delivery import Claim
+from cgk_jobs.runtime.history import History, StepLog
+from cgk_jobs.runtime.matching import Match
+from cgk_jobs.runtime.stepping import run_step, take_options
+from cgk_jobs.runtime.waiting import sleep_until, wait_for, wait_seconds
+from cgk_jobs.tasks.task import Task
 from cgk_jobs.wire.ids import to_id
-from cgk_jobs.wire.json import dumps, loads
+from cgk_jobs.wire.json import dumps
 
 if TYPE_CHECKING:
     from cgk_jobs.runtime.context_sync import SyncContext
 
-__all__ = ["Context", "Services", "StepLog", "Suspend"]
+__all__ = ["Context", "Services"]
+
+E = TypeVar("E", bound=Event)
 
 _logger = logging.getLogger("cgk_jobs.run")
 
@@ -27,16 +38,8 @@ MAX_LOG_LINES = 1_000
 """Lines kept of one attempt; the last says how many were left out."""
 MAX_LINE = 4_000
 """Characters kept of a line."""
-
-
-class StepLog(Protocol):
-    """The journal of runs. The writing verbs are False if the attempt lost its run."""
-
-    async def load(self, claim: Claim) -> dict[str, str | None]: ...
-
-    async def record(self, claim: Claim, name: str, result: str | None) -> bool: ...
-
-    async def progress(self, claim: Claim, progress: str) -> bool: ...
+MAX_DEPTH = 100
+"""How many runs deep calls may be."""
 
 
 class Sender(Protocol):
@@ -46,23 +49,30 @@ class Sender(Protocol):
 
 
 class Services:
-    """What every context of an application shares: journal, sender, clock, and the largest result in bytes."""
+    """What every context of an application shares.
 
-    __slots__ = ("clock", "journal", "max_result_bytes", "send")
+    ``find_event``: the class of an event's name, raises ``UnknownEvent``. ``max_result_bytes``: of a result or payload.
+    ``max_depth``: how many runs deep calls may be.
+    """
 
-    def __init__(self, *, journal: StepLog, send: Sender, clock: Clock, max_result_bytes: int) -> None:
+    __slots__ = ("clock", "find_event", "journal", "max_depth", "max_result_bytes", "send")
+
+    def __init__(
+        self,
+        *,
+        journal: StepLog,
+        send: Sender,
+        clock: Clock,
+        max_result_bytes: int,
+        find_event: Callable[[str], type[Event]],
+        max_depth: int = MAX_DEPTH,
+    ) -> None:
         self.journal = journal
         self.send = send
         self.clock = clock
         self.max_result_bytes = max_result_bytes
-
-
-class Suspend(BaseException):
-    """Unwinds a handler that sleeps. A ``BaseException``, so that ``except Exception`` lets it pass."""
-
-    def __init__(self, until: int) -> None:
-        super().__init__(until)
-        self.until = until
+        self.find_event = find_event
+        self.max_depth = max_depth
 
 
 class Context:
@@ -73,8 +83,8 @@ class Context:
     """
 
     __slots__ = (
-        "_claim", "_finished", "_lines", "_log", "_services", "_started_at", "_timeout", "_uses", "attempt", "cancelled",
-        "event", "max_attempts", "tenant_id",
+        "_history", "_lines", "_log", "_main", "_started_at", "attempt", "cancelled", "claim", "event", "max_attempts",
+        "services", "tenant_id", "timeout",
     )  # fmt: skip
 
     def __init__(self, claim: Claim, event: Any, max_attempts: int, timeout: float, services: Services) -> None:
@@ -84,39 +94,53 @@ class Context:
         self.event = event
         self.cancelled = False
         """True once somebody cancelled this run, its time is over, or the attempt lost its run."""
-        self._claim = claim
-        self._timeout = timeout
-        self._services = services
+        self.claim = claim
+        self.timeout = timeout
+        """Seconds this attempt may take."""
+        self.services = services
         self._started_at = services.clock.micros()
-        self._finished: dict[str, str | None] | None = None
-        self._uses: dict[str, int] | None = None
+        self._main = asyncio.current_task()
+        self._history: History | None = None
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
         self._lines: list[tuple[int, str, str]] | None = None
 
     @property
+    def history(self) -> History:
+        """The run's journal as this attempt sees it."""
+        if self._history is None:
+            self._history = History(self.claim, self.services.journal)
+            self._history.main = self._main
+        return self._history
+
+    @property
+    def used_history(self) -> History | None:
+        """The same, if the handler has used it."""
+        return self._history
+
+    @property
     def run_id(self) -> str:
         """The run's UUIDv7."""
-        return to_id(self._claim.seq, self._claim.nonce)
+        return to_id(self.claim.seq, self.claim.nonce)
 
     @property
     def task_id(self) -> str:
         """The task's id."""
-        return self._claim.task
+        return self.claim.task
 
     @property
     def fence(self) -> int:
         """The claim's number: a later claim of this run has a larger one."""
-        return self._claim.token
+        return self.claim.token
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags of task and send."""
-        return tuple(self._claim.tags.split(",")) if self._claim.tags else ()
+        return tuple(self.claim.tags.split(",")) if self.claim.tags else ()
 
     @property
     def deadline(self) -> datetime:
         """When this attempt's time is over (UTC)."""
-        return from_micros(self._started_at) + timedelta(seconds=self._timeout)
+        return from_micros(self._started_at) + timedelta(seconds=self.timeout)
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -146,84 +170,99 @@ class Context:
 
     # -- durable operations ------------------------------------------------------------------------------------------
 
-    async def _journalled(self, name: str) -> tuple[str, bool, str | None]:
-        if not name or len(name) > 200 or "#" in name:
-            raise InvalidEvent(f"step name {name!r}: 1 to 200 characters without #")
-        if self._uses is None:
-            self._uses = {}
-        # The same name again, as in a loop, is the next place: mail, mail#2, mail#3.
-        use = self._uses[name] = self._uses.get(name, 0) + 1
-        place = name if use == 1 else f"{name}#{use}"
-        if self._finished is None:
-            # A run claimed for the first time has no journal.
-            first = self._claim.token == 1
-            self._finished = {} if first else await self._services.journal.load(self._claim)
-        return place, place in self._finished, self._finished.get(place)
-
-    async def _record(self, name: str, result: str | None) -> None:
-        if not await self._services.journal.record(self._claim, name, result):
-            raise self._lost(f"step {name!r}")
-
-    def _lost(self, what: str) -> StaleClaim:
-        self.cancelled = True
-        return StaleClaim(f"{what} was not stored: this attempt lost run {self.run_id}; stop working on it")
-
     async def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``function`` once for the whole run and return its result, in later attempts from the journal.
 
-        The result goes through JSON, so that every attempt sees the same. Raises ``StaleClaim`` if this attempt lost
-        its run, ``ValueError`` for a result without JSON form, ``PayloadTooLarge``, ``Unsupported`` for the options
-        ``retry``, ``timeout``, ``undo`` and ``connection``, which don't exist yet, and whatever ``function`` raises.
+        The result goes through JSON, so that every attempt sees the same. Options, where the function has no parameter of
+        that name itself:
+
+        - ``retry=Retry(…)``: tried again within the attempt; failures are counted in the journal, and a longer wait suspends
+          the run. When they are used up, ``StepFailed``, in later attempts too.
+        - ``timeout=``: seconds or ``timedelta`` for one try, ``TimeoutError`` after it. A plain function then runs in a
+          thread, which goes on unheard.
+        - ``undo=``: a function of the step's result, or ``(function, argument, …)``, called if the run fails for good.
+        - ``connection=``: the result is committed with what the function writes on this connection.
+
+        Raises ``StaleClaim`` if this attempt lost its run, ``JournalMismatch`` if the code was changed under it,
+        ``ValueError`` for a result without JSON form, ``PayloadTooLarge``, ``InvalidTask`` and ``Unsupported`` for options
+        that can't work, and whatever ``function`` raises.
         """
-        refused = {"retry", "timeout", "undo", "connection"} & kwargs.keys()
-        if refused and not refused <= inspect.signature(function).parameters.keys():
-            raise Unsupported(
-                f"ctx.step({', '.join(sorted(refused))}=)",
-                "this version",
-                "Retry inside the function, or fail the run.",
-            )
-        place, known, stored = await self._journalled(name)
-        if not known:
-            result = function(*args, **kwargs)
-            if inspect.isawaitable(result):
-                result = await result
-            stored = None if result is None else dumps(result)
-            if stored is not None and len(stored) > self._services.max_result_bytes:
-                raise PayloadTooLarge(
-                    f"step {name!r}: {len(stored):,} characters of JSON, the limit is {self._services.max_result_bytes:,}. "
-                    "Store the data and return a reference to it"
-                )
-            await self._record(place, stored)
-        return None if stored is None else loads(stored)
+        options = take_options(name, function, kwargs)
+        return await run_step(self, name, partial(function, *args, **kwargs), options)
 
     async def sleep(self, duration: Duration) -> None:
         """Suspend for seconds or a ``timedelta``: no slot is held, and the handler runs again from its first line."""
-        wait = seconds(duration)
-        if not 0 <= wait < 100 * 366 * 86_400:
-            raise InvalidEvent(f"sleep({duration!r}): zero or more seconds, at most a hundred years")
-        await self._sleep_until(lambda: self._services.clock.micros() + round(wait * 1e6))
+        wait = wait_seconds(duration, "sleep")
+        await sleep_until(self, lambda: self.services.clock.micros() + round(wait * 1e6))
 
     async def sleep_until(self, moment: datetime) -> None:
         """Suspend until an aware datetime. Raises ``ValueError`` for a naive one."""
         until = to_micros(moment)
-        await self._sleep_until(lambda: until)
+        await sleep_until(self, lambda: until)
 
-    async def _sleep_until(self, chosen: Callable[[], int]) -> None:
-        place, known, stored = await self._journalled("sleep")
-        if known and stored is not None:
-            until = int(stored)
-        else:
-            until = chosen()
-            await self._record(place, str(until))
-        if until > self._services.clock.micros():
-            raise Suspend(until)
+    @overload
+    async def wait_for(
+        self, event: type[E], match: Match = None, timeout: Duration | None = None, *, name: str | None = None
+    ) -> E: ...
+
+    @overload
+    async def wait_for(
+        self, event: str, match: Match = None, timeout: Duration | None = None, *, name: str | None = None
+    ) -> Event: ...
+
+    async def wait_for(
+        self, event: type[Event] | str, match: Match = None, timeout: Duration | None = None, *, name: str | None = None
+    ) -> Event:
+        """Suspend until an event of this tenant comes, and return it.
+
+        ``match``: the values of fields it must have, ``{"order_id": "1"}``, or the name of a field that must be as in this
+        run's own event. It may have been sent before the wait began, but not before this run was; after a wait for the same,
+        only a later one counts. ``name``: of the entry in the journal, the event's by default. Raises ``WaitTimeout`` after
+        ``timeout`` seconds, ``UnknownEvent``, ``InvalidEvent`` for a field one of the events lacks.
+        """
+        cls = self.services.find_event(event) if isinstance(event, str) else event
+        if not cls.event_name:
+            raise InvalidEvent(f'{cls.__qualname__} has no event name, so none is ever sent: class …(Event, name="…")')
+        return await wait_for(self, cls, match, timeout, name)
+
+    def call(self, task: Task[Any], payload: BaseModel, *, name: str | None = None) -> Call:
+        """Run another task for this tenant and wait for its result, suspended: ``await ctx.call(task, payload)``.
+
+        ``name``: of the entry in the journal, the task's id by default. Awaiting it raises ``RunFailed``, ``RunCancelled``
+        or ``RunExpired`` if the run ended so; uncaught, these end this run too, as another attempt can't help.
+        Raises ``InvalidTask``, ``InvalidEvent``, ``TenantMismatch``, ``CallTooDeep``.
+        """
+        return Call(self, prepare(self, task, payload), name)
+
+    async def gather(
+        self, *calls: Call, concurrency: int | None = None, return_exceptions: bool = False, name: str = "gather"
+    ) -> list[Any]:
+        """Make several calls at once and wait until all have ended; the results in their order.
+
+        Raises the first failure then, unless ``return_exceptions``. ``concurrency``: at most so many at a time.
+        """
+        found = as_calls(calls)
+        return await call_group(self, found, name, _at_least_one(concurrency), return_exceptions=return_exceptions)
+
+    async def map(
+        self,
+        task: Task[Any],
+        payloads: Iterable[BaseModel],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: bool = False,
+        name: str = "map",
+    ) -> list[Any]:
+        """As :meth:`gather`, a call of one task for each payload."""
+        calls = [prepare(self, task, payload) for payload in payloads]
+        return await call_group(self, calls, name, _at_least_one(concurrency), return_exceptions=return_exceptions)
 
     async def send(self, event: Event | str, *events: Any, **options: Any) -> Sent | list[Sent]:
         """Send from inside the run, for its own tenant; options as in ``jobs.send``.
 
         An attempt made again sends again: give ``key=ctx.idempotency_key("…")``, or send inside a step.
         """
-        answer: Sent | list[Sent] = await self._services.send(event, *events, **options)
+        answer: Sent | list[Sent] = await self.services.send(event, *events, **options)
         return answer
 
     async def progress(self, fraction: float, message: str = "") -> None:
@@ -231,8 +270,19 @@ class Context:
         if not 0 <= fraction <= 1:
             raise ValueError(f"progress({fraction}): a share from 0 to 1")
         text = dumps({"fraction": fraction, "message": message[:500]})
-        if not await self._services.journal.progress(self._claim, text):
-            raise self._lost("progress")
+        if not await self.services.journal.progress(self.claim, text):
+            self.cancelled = True
+            raise StaleClaim(f"progress was not stored: this attempt lost run {self.run_id}; stop working on it")
+
+    async def metadata(self, **fields: Any) -> None:
+        """Keep small facts about the run, for who looks at it: merged into those kept before, ``None`` removes one.
+
+        They outlast the attempt. Raises ``PayloadTooLarge`` over 16,384 characters of JSON in all, ``StaleClaim``, and
+        ``ValueError`` for a value without JSON form.
+        """
+        if not await self.services.journal.metadata(self.claim, dumps(fields)):
+            self.cancelled = True
+            raise StaleClaim(f"metadata was not stored: this attempt lost run {self.run_id}; stop working on it")
 
     def check_cancelled(self) -> None:
         """Raise ``RunCancelled`` if somebody cancelled this run or its time is over; for loops in plain functions."""
@@ -243,25 +293,11 @@ class Context:
         """A key for calls to the outside: the same in every attempt of this run and step."""
         return f"{self.run_id}:{step}"
 
-    # -- not built yet -----------------------------------------------------------------------------------------------
 
-    def wait_for(self, *_: Any, **__: Any) -> NoReturn:
-        """Not in this version."""
-        raise Unsupported("ctx.wait_for", "this version", "Let the event start a task of its own: @jobs.task(on=…).")
-
-    def call(self, *_: Any, **__: Any) -> NoReturn:
-        """Not in this version."""
-        raise Unsupported(
-            "ctx.call", "this version", "Send an event from the handler and let its task go on from there."
-        )
-
-    def gather(self, *_: Any, **__: Any) -> NoReturn:
-        """Not in this version."""
-        raise Unsupported("ctx.gather", "this version", "Use asyncio.gather inside one step.")
-
-    def map(self, *_: Any, **__: Any) -> NoReturn:
-        """Not in this version."""
-        raise Unsupported("ctx.map", "this version", "Send an event for each item with jobs.send_many.")
+def _at_least_one(concurrency: int | None) -> int | None:
+    if concurrency is not None and concurrency < 1:
+        raise InvalidEvent(f"concurrency={concurrency}: at least 1; leave it out for all at once")
+    return concurrency
 
 
 class _RunLog(logging.LoggerAdapter[logging.Logger]):
@@ -290,5 +326,5 @@ class _RunLog(logging.LoggerAdapter[logging.Logger]):
             text = f"{msg} {args}"
         if self._kept == MAX_LOG_LINES:
             text = "further lines of this attempt are not kept"
-        moment = self._ctx._services.clock.micros()  # pyright: ignore[reportPrivateUsage]
+        moment = self._ctx.services.clock.micros()
         self._ctx.lines.append((moment, logging.getLevelName(level), text[:MAX_LINE]))

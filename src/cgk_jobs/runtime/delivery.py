@@ -18,7 +18,9 @@ class Claim(NamedTuple):
     """One attempt's hold on a run. ``token`` is the fence: it rises at every claim, and every write carries it.
 
     Moments are microseconds since 1970 UTC. ``vstart``, ``lane`` and ``jumped`` are its place in the fair order; ``slots``
-    (JSON list of keys) are the concurrency limits it counts for.
+    (JSON list of keys) are the concurrency limits it counts for. ``parent_seq`` is the run that called it, ``parent_step``
+    the entry of that run's journal its outcome goes to, ``depth`` how many runs are above it. ``failing``: it has failed
+    for good with this error, and its steps are being undone. ``order_key`` is the line others wait in behind it.
     """
 
     seq: int
@@ -39,6 +41,11 @@ class Claim(NamedTuple):
     jumped: float
     created_at: int
     slots: str | None
+    parent_seq: int | None = None
+    parent_step: str | None = None
+    depth: int = 0
+    failing: str | None = None
+    order_key: str | None = None
 
     @property
     def key(self) -> RunKey:

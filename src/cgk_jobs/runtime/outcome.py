@@ -20,6 +20,8 @@ __all__ = [
     "Outcome",
     "PutBack",
     "Suspended",
+    "Undoing",
+    "is_final",
     "what_next",
 ]
 
@@ -34,17 +36,28 @@ class Completed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The handler raised, or its time was over. ``final``: another attempt can't help, whatever the policy says."""
+    """The handler raised, or its time was over. ``final``: another attempt can't help, whatever the policy says.
+
+    ``text``: what is kept instead of the error's type and message.
+    """
 
     error: BaseException
     final: bool = False
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """The handler sleeps until a moment (microseconds since 1970)."""
+    """The handler waits until a moment (microseconds since 1970), or, with ``None``, until it is woken."""
 
-    until: int
+    until: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """The handler failed for good, and finished steps of it are to be undone before the run ends."""
+
+    error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class Lost:
     """The attempt no longer holds its run: nothing is written."""
 
 
-Outcome = Completed | Failed | Suspended | Cancelled | PutBack | Lost
+Outcome = Completed | Failed | Suspended | Undoing | Cancelled | PutBack | Lost
 
 
 class NextState(NamedTuple):
@@ -77,6 +90,7 @@ class NextState(NamedTuple):
     due_at: int | None = None
     hold: str | None = None
     outcome: str = ""
+    failing: str | None = None
 
 
 def what_next(outcome: Outcome, policy: Retry, attempt: int, now: int, chance: float) -> NextState | None:
@@ -90,6 +104,9 @@ def what_next(outcome: Outcome, policy: Retry, attempt: int, now: int, chance: f
         return _after_failure(outcome, policy, attempt, now, chance)
     if isinstance(outcome, Suspended):
         return NextState("waiting", attempt, due_at=outcome.until)
+    if isinstance(outcome, Undoing):
+        text = describe_error(outcome.error)
+        return NextState("waiting", attempt, error=text, due_at=now, outcome=_word(outcome.error), failing=text)
     if isinstance(outcome, Cancelled):
         return NextState("cancelled", attempt, error="cancelled while it ran", outcome="cancelled")
     if isinstance(outcome, PutBack):
@@ -97,11 +114,20 @@ def what_next(outcome: Outcome, policy: Retry, attempt: int, now: int, chance: f
     return None
 
 
+def is_final(outcome: Failed, policy: Retry, attempt: int) -> bool:
+    """Whether no other attempt follows."""
+    return outcome.final or not may_retry(policy, attempt, outcome.error)
+
+
+def _word(error: BaseException) -> str:
+    return "timed out" if isinstance(error, TimeoutError) else "failed"
+
+
 def _after_failure(outcome: Failed, policy: Retry, attempt: int, now: int, chance: float) -> NextState:
     error = outcome.error
-    text = describe_error(error)
-    word = "timed out" if isinstance(error, TimeoutError) else "failed"
-    if outcome.final or not may_retry(policy, attempt, error):
+    text = describe_error(error) if outcome.text is None else outcome.text[:_LONGEST]
+    word = _word(error)
+    if is_final(outcome, policy, attempt):
         return NextState("failed", attempt, error=text, outcome=word)
     if isinstance(error, RetryAfter):
         when = error.when

@@ -26,7 +26,7 @@ from cgk_jobs.tasks.task import Task
 from cgk_jobs.tenancy.context import PLATFORM_SCOPE, enter_scope, tenant_scope
 from cgk_jobs.tenancy.ids import PLATFORM
 from cgk_jobs.wire.ids import to_id
-from cgk_jobs.wire.json import dumps
+from cgk_jobs.wire.json import dumps, loads
 
 __all__ = ["ProcessContext", "ProcessPool", "RemoteError"]
 
@@ -43,7 +43,7 @@ class RemoteError(Exception):
 
 
 class ProcessContext:
-    """A handler's second argument inside a process: who and what it is, ``log``, ``progress``, ``check_cancelled``."""
+    """A handler's second argument inside a process: who it is, ``log``, ``progress``, ``metadata``, ``check_cancelled``."""
 
     def __init__(self, claim: Claim, max_attempts: int, event: Any, pipe: Connection) -> None:
         self.tenant_id = claim.tenant_id
@@ -63,6 +63,10 @@ class ProcessContext:
         if not 0 <= fraction <= 1:
             raise ValueError(f"progress({fraction}): a share from 0 to 1")
         self._pipe.send(("progress", fraction, message))
+
+    def metadata(self, **fields: Any) -> None:
+        """Keep small facts about the run; see :meth:`Context.metadata`. One too many fails the attempt."""
+        self._pipe.send(("metadata", dumps(fields)))
 
     def check_cancelled(self) -> None:
         """For code that also runs in threads. Here a run that is cancelled or out of time is over: its process is killed."""
@@ -187,6 +191,9 @@ class ProcessPool:
             elif kind == "progress":
                 if context is not None:
                     await context.progress(values[0], values[1])
+            elif kind == "metadata":
+                if context is not None:
+                    await context.metadata(**loads(values[0]))
             else:
                 return kind, values[0]
 

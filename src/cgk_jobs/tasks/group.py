@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from cgk_jobs.errors import InvalidTask
 from cgk_jobs.events.event import Event
+from cgk_jobs.tasks.flow import Batch, Debounce, Flow, Latest, Throttle, Unique, ordered_fields
 from cgk_jobs.tasks.policy import Limit, Priority, Rate, Retry
 from cgk_jobs.tasks.registry import TaskRegistry
 from cgk_jobs.tasks.schedule import Cron, Misfire, Tick
@@ -60,11 +61,37 @@ class TaskGroup:
         priority: int | Priority = 0,
         concurrency: Limit | Sequence[Limit] | None = None,
         rate: Rate | Sequence[Rate] | None = None,
+        unique: Unique | None = None,
+        debounce: Debounce | None = None,
+        throttle: Throttle | None = None,
+        ordered_by: str | tuple[str, ...] | None = None,
+        latest: Latest | None = None,
+        batch: None = None,
         expires: float | timedelta | None = None,
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         isolation: Isolation = "thread",
     ) -> Callable[[Callable[Concatenate[E, ...], Any]], Task[E]]: ...
+
+    @overload
+    def task(
+        self,
+        *,
+        on: type[E],
+        id: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        queue: str = DEFAULT_QUEUE,
+        priority: int | Priority = 0,
+        concurrency: Limit | Sequence[Limit] | None = None,
+        rate: Rate | Sequence[Rate] | None = None,
+        batch: Batch,
+        throttle: Throttle | None = None,
+        expires: float | timedelta | None = None,
+        tags: Iterable[str] = (),
+        middleware: Sequence[Middleware] = (),
+        isolation: Isolation = "thread",
+    ) -> Callable[[Callable[Concatenate[list[E], ...], Any]], Task[E]]: ...
 
     @overload
     def task(
@@ -78,11 +105,37 @@ class TaskGroup:
         priority: int | Priority = 0,
         concurrency: Limit | Sequence[Limit] | None = None,
         rate: Rate | Sequence[Rate] | None = None,
+        unique: Unique | None = None,
+        debounce: Debounce | None = None,
+        throttle: Throttle | None = None,
+        ordered_by: str | tuple[str, ...] | None = None,
+        latest: Latest | None = None,
+        batch: None = None,
         expires: float | timedelta | None = None,
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         isolation: Isolation = "thread",
     ) -> Callable[[Callable[Concatenate[P, ...], Any]], Task[P]]: ...
+
+    @overload
+    def task(
+        self,
+        *,
+        on: None = None,
+        id: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        queue: str = DEFAULT_QUEUE,
+        priority: int | Priority = 0,
+        concurrency: Limit | Sequence[Limit] | None = None,
+        rate: Rate | Sequence[Rate] | None = None,
+        batch: Batch,
+        throttle: Throttle | None = None,
+        expires: float | timedelta | None = None,
+        tags: Iterable[str] = (),
+        middleware: Sequence[Middleware] = (),
+        isolation: Isolation = "thread",
+    ) -> Callable[[Callable[Concatenate[list[P], ...], Any]], Task[P]]: ...
 
     def task(
         self,
@@ -95,6 +148,12 @@ class TaskGroup:
         priority: int | Priority = 0,
         concurrency: Limit | Sequence[Limit] | None = None,
         rate: Rate | Sequence[Rate] | None = None,
+        unique: Unique | None = None,
+        debounce: Debounce | None = None,
+        throttle: Throttle | None = None,
+        ordered_by: str | tuple[str, ...] | None = None,
+        latest: Latest | None = None,
+        batch: Batch | None = None,
         expires: float | timedelta | None = None,
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
@@ -104,7 +163,8 @@ class TaskGroup:
 
         ``id`` defaults to the function's name with dashes; it is stored with every run, so renaming the function later
         is safe only with an ``id``. ``timeout`` and ``expires`` are seconds. Without ``on`` the payload's model is the
-        annotation of the handler's first parameter. Raises ``InvalidTask``.
+        annotation of the handler's first parameter. With ``batch`` the handler gets a list of events. ``ordered_by``: runs
+        of one tenant and value of this field (or these) run one at a time, in the order sent. Raises ``InvalidTask``.
         """
         if on is not None:
             if not issubclass(on, Event):
@@ -112,12 +172,14 @@ class TaskGroup:
             if not on.event_name:
                 raise InvalidTask(f'on={on.__name__} has no event name: class {on.__name__}(Event, name="…")')
 
+        flow = Flow(unique, debounce, throttle, batch, ordered_fields(ordered_by), latest)
+
         def declare(handler: Callable[..., Any]) -> Task[Any]:
             task: Task[Any] = Task(
                 id=id or _default_id(handler),
                 handler=handler,
                 on=on,
-                payload=None if on else _payload_model(handler),
+                payload=None if on else _payload_model(handler, batch is not None),
                 retry=retry or Retry(),
                 timeout=_timeout(timeout),
                 queue=queue,
@@ -128,6 +190,7 @@ class TaskGroup:
                 tags=tuple(tags),
                 middleware=tuple(middleware),
                 isolation=isolation,
+                flow=flow,
             )
             self._add(task)
             return task
@@ -207,7 +270,7 @@ def _priority(value: int | Priority) -> Priority:
     return value if isinstance(value, Priority) else Priority(value)
 
 
-def _payload_model(handler: Callable[..., Any]) -> type[BaseModel]:
+def _payload_model(handler: Callable[..., Any], batched: bool) -> type[BaseModel]:
     first = next(iter(inspect.signature(handler).parameters), None)
     try:
         hint = typing.get_type_hints(handler).get(first or "")
@@ -216,9 +279,13 @@ def _payload_model(handler: Callable[..., Any]) -> type[BaseModel]:
         # where the handler was written.
         closure = inspect.getclosurevars(handler)
         names = {**closure.globals, **closure.nonlocals}
-        hint = names.get(str(handler.__annotations__.get(first or "")))
+        written = str(handler.__annotations__.get(first or ""))
+        if batched:
+            written = written.removeprefix("list[").removesuffix("]")
+        hint = names.get(written)
+    if batched and typing.get_origin(hint) is list:
+        (hint,) = typing.get_args(hint)
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return hint
-    raise InvalidTask(
-        f"task {handler.__name__}: give on=AnEvent, or annotate the first parameter with the pydantic model it takes"
-    )
+    wanted = "list[Model], with the pydantic model it takes" if batched else "the pydantic model it takes"
+    raise InvalidTask(f"task {handler.__name__}: give on=AnEvent, or annotate the first parameter with {wanted}")

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from cgk_jobs.errors import InvalidTask, NotConfigured
 from cgk_jobs.events.event import Event
 from cgk_jobs.events.sent import Duration, Sent
+from cgk_jobs.tasks.flow import Flow, as_fields
 from cgk_jobs.tasks.policy import Limit, Priority, Rate, Retry
 from cgk_jobs.tasks.schedule import Cron, Misfire
 
@@ -112,6 +113,7 @@ class Task(Generic[InputT]):
     tags: tuple[str, ...] = ()
     middleware: tuple[Middleware, ...] = ()
     isolation: Isolation = "thread"
+    flow: Flow = field(default_factory=Flow)
     is_async: bool = field(init=False)
     wants_context: bool = field(init=False)
     sender: TaskSender | None = field(init=False, default=None)
@@ -135,12 +137,18 @@ class Task(Generic[InputT]):
         self.is_async = is_async
         self.wants_context = _takes_two(self.id, self.handler)
         self._check_scopes()
+        if self.flow:
+            self.flow.check(self.id, self.on or self.payload)
 
     def _check_scopes(self) -> None:
         model: type[BaseModel] | None = self.on or self.payload
         for scope in [limit.per for limit in self.concurrency] + [rate.per for rate in self.rates]:
             if scope in ("tenant", "task"):
                 continue
+            if self.flow.batch is not None and scope not in as_fields(self.flow.batch.by):
+                raise InvalidTask(
+                    f"task {self.id}: per={scope!r} differs within a batch: batch by {scope!r} too, or limit per tenant"
+                )
             if model is None or scope not in model.model_fields:
                 raise InvalidTask(
                     f'task {self.id}: per={scope!r} must be "tenant", "task" or a field of its event'

@@ -31,6 +31,7 @@ def borrow(jobs: Jobs, provider: JobProvider, clock: Clock) -> Callable[[], None
         clock=clock,
         max_payload_bytes=state["_services"].max_result_bytes,
         retention=state["_retention"],
+        max_call_depth=state["_services"].max_depth,
     )
     jobs.include(declared)
     for name in state["events"]:

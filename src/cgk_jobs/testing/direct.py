@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
 from cgk_jobs.app import Jobs
 from cgk_jobs.clock import from_micros, to_micros
-from cgk_jobs.errors import InvalidTask, RunCancelled
+from cgk_jobs.engine.metadata import merged_metadata
+from cgk_jobs.errors import InvalidTask, RunCancelled, Unsupported
 from cgk_jobs.events import Event
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.runtime.delivery import Claim
+from cgk_jobs.runtime.entries import ChildCall, EventWait, JournalEntry
 from cgk_jobs.runtime.execute import Attempt, Pipeline
-from cgk_jobs.runtime.outcome import Completed, Failed, Suspended
+from cgk_jobs.runtime.outcome import Completed, Failed, Suspended, Undoing
 from cgk_jobs.runtime.processes import ProcessPool
 from cgk_jobs.tasks.schedule import Tick
 from cgk_jobs.tasks.task import Task
@@ -30,25 +32,54 @@ class _Journal:
     """The steps of one direct run, kept while it sleeps."""
 
     def __init__(self, steps: dict[str, Any]) -> None:
-        self._steps: dict[str, str | None] = {
-            name: None if result is None else dumps(result) for name, result in steps.items()
+        self._steps = {
+            name: JournalEntry(name, None if result is None else dumps(result), place)
+            for place, (name, result) in enumerate(steps.items())
         }
 
-    async def load(self, claim: Claim) -> dict[str, str | None]:
+    async def load(self, claim: Claim) -> list[JournalEntry]:
         """Every step finished before this pass."""
         del claim
-        return dict(self._steps)
+        return list(self._steps.values())
 
-    async def record(self, claim: Claim, name: str, result: str | None) -> bool:
+    async def record(self, claim: Claim, entry: JournalEntry) -> bool:
         """Keep a step."""
         del claim
-        self._steps[name] = result
+        self._steps[entry.name] = entry
         return True
 
     async def progress(self, claim: Claim, progress: str) -> bool:
         """Nobody looks at a direct run: its progress is checked by the context and not kept."""
         del claim, progress
         return True
+
+    async def metadata(self, claim: Claim, changes: str) -> bool:
+        """Checked as a run's own would be, and not kept."""
+        del claim
+        merged_metadata(None, changes)
+        return True
+
+    def step_transaction(self, connection: Any, claim: Claim) -> NoReturn:
+        """There is no ledger to commit to."""
+        raise _needs_ledger("ctx.step(connection=)")
+
+    async def await_event(self, claim: Claim, entry: JournalEntry, wait: EventWait) -> NoReturn:
+        """No event comes to a direct run."""
+        raise _needs_ledger("ctx.wait_for")
+
+    async def end_wait(self, claim: Claim, name: str, result: str) -> NoReturn:
+        """No wait begins."""
+        raise _needs_ledger("ctx.wait_for")
+
+    async def spawn(
+        self, claim: Claim, entry: JournalEntry, calls: list[ChildCall], *, first: int, concurrency: int | None
+    ) -> NoReturn:
+        """No worker would run them."""
+        raise _needs_ledger("ctx.call")
+
+
+def _needs_ledger(feature: str) -> Unsupported:
+    return Unsupported(feature, "a direct run", "Send the event and let the harness work: await harness.drain().")
 
 
 async def run_attempt(
@@ -65,7 +96,12 @@ async def run_attempt(
         raise ValueError(f"attempt={attempt}: task {task.id} makes 1 to {task.retry.max_attempts}")
     services = own_services(jobs)
     services = Services(
-        journal=_Journal(steps), send=services.send, clock=clock, max_result_bytes=services.max_result_bytes
+        journal=_Journal(steps),
+        send=services.send,
+        clock=clock,
+        max_result_bytes=services.max_result_bytes,
+        find_event=services.find_event,
+        max_depth=services.max_depth,
     )
     threads = ThreadPoolExecutor(1, thread_name_prefix="cgk-jobs-direct")
     processes = ProcessPool(1)
@@ -76,7 +112,7 @@ async def run_attempt(
         while True:
             running = Attempt(claim, task)
             outcome = await loop.create_task(pipeline.run(running), context=pipeline.context_of(claim.tenant_id))
-            if isinstance(outcome, Suspended):
+            if isinstance(outcome, Suspended) and outcome.until is not None:
                 clock.set(from_micros(max(outcome.until, clock.micros())))
                 claim = claim._replace(token=claim.token + 1)
                 continue
@@ -86,7 +122,7 @@ async def run_attempt(
         await asyncio.to_thread(processes.close)
     if isinstance(outcome, Completed):
         return None if outcome.result is None else loads(outcome.result)
-    if isinstance(outcome, Failed):
+    if isinstance(outcome, Failed | Undoing):
         raise outcome.error
     raise RunCancelled(f"task {task.id}: the attempt ended as {type(outcome).__name__.lower()}")
 

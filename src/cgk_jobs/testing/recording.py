@@ -85,7 +85,7 @@ class RecordingStore(SqliteStore):
             self.watch.wrote(event.tenant_id, "sent " + (event.name or event.task or ""))
         stored = await super().insert(events)
         for event, one in zip(events, stored, strict=True):
-            if event.name != TICK_EVENT and not one.duplicate:
+            if event.name != TICK_EVENT and not one.duplicate and one.refused is None:
                 self.sent.append(_sent_event(event, one))
         return stored
 
@@ -127,13 +127,13 @@ class RecordingStore(SqliteStore):
 
     # -- what an attempt writes --------------------------------------------------------------------------------------
 
-    async def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
+    async def record_step(self, claim: Claim, name: str, result: str | None, **options: Any) -> bool:
         """As the store's; the place where planned crashes happen."""
         self.watch.wrote(claim.tenant_id, f"step {name}", claim)
         plan = self._due_plan(claim)
         if plan is not None and plan.moment == "before":
             await self._crash(claim, plan)
-        landed = await super().record_step(claim, name, result)
+        landed = await super().record_step(claim, name, result, **options)
         if plan is not None:
             await self._crash(claim, plan)
         return landed
@@ -142,6 +142,11 @@ class RecordingStore(SqliteStore):
         """As the store's."""
         self.watch.wrote(claim.tenant_id, "progress", claim)
         return await super().write_progress(claim, progress)
+
+    async def write_metadata(self, claim: Claim, changes: str) -> bool:
+        """As the store's."""
+        self.watch.wrote(claim.tenant_id, "metadata", claim)
+        return await super().write_metadata(claim, changes)
 
     def _due_plan(self, claim: Claim) -> CrashPlan | None:
         for plan in self.plans:
@@ -170,7 +175,7 @@ def _sent_event(event: NewEvent, stored: Stored) -> SentEvent:
         name=event.name,
         task=event.task,
         text=event.payload,
-        run_ids=tuple(to_id(seq, stored.nonce) for seq in stored.run_seqs),
+        run_ids=tuple(to_id(*run) for run in stored.runs),
         key=event.key,
         due_at=None if event.due_at is None else from_micros(event.due_at),
         priority=event.priority,

@@ -36,6 +36,7 @@ def crunch(event: Crunch, ctx: ProcessContext) -> dict[str, object]:
         threading.Event().wait()
     ctx.log.info("crunching %s", event.what)
     ctx.progress(0.5, "half")
+    ctx.metadata(rows=5)
     return {"tenant": current_tenant(), "attempt": ctx.attempt, "pid": os.getpid()}
 
 

@@ -35,6 +35,7 @@ async def test_a_result_log_and_progress_come_back(jobs: Jobs, jobs_harness: Job
     assert run.result["tenant"] == "acme"
     assert run.result["pid"] != os.getpid()
     assert run.progress == {"fraction": 0.5, "message": "half"}
+    assert run.metadata == {"rows": 5}
     assert [(line.level, line.message) for line in run.log] == [("INFO", "crunching fine")]
 
 

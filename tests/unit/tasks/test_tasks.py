@@ -103,8 +103,9 @@ def test_policies_that_can_not_work_are_refused(make: Callable[[], object]) -> N
 def test_options_that_can_not_work_are_refused(options: dict[str, Any], message: str) -> None:
     async def handler(event: Placed) -> None: ...
 
+    task: Callable[..., Any] = TaskGroup().task
     with pytest.raises(InvalidTask, match=re.escape(message)):
-        TaskGroup().task(on=Placed, **options)(handler)
+        task(on=Placed, **options)(handler)
 
 
 def test_handlers_that_can_not_work_are_refused() -> None:

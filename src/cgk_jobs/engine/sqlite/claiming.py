@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.budgets import draws_of
+from cgk_jobs.engine.flow import cancelled_instead
 from cgk_jobs.engine.holds import unknown_task_hold
 from cgk_jobs.engine.records import Appetite, Claim, Exchange, Settlement
 from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
 from cgk_jobs.engine.sqlite.limits import LimitBook
+from cgk_jobs.engine.sqlite.lines import Lines
 from cgk_jobs.engine.states import FINAL, legal
 from cgk_jobs.errors import InvalidTask
 
@@ -35,9 +37,12 @@ class Desk:
         self._configuration = configuration
         self._order = order
         self._limits = limits
+        self.lines = Lines(db, limits, self.make_ready)
         self._next_due: int | None = None
         self._next_due_known = False
         self._others_may_park = True
+        self.ended: Callable[[int], None] = _nobody
+        """Called with the number of each run that ended and may have been called by another."""
         self.finished: list[int] = []
         """Runs that ended for good since the owner last emptied it."""
 
@@ -78,10 +83,12 @@ class Desk:
         stale: list[Claim] = []
         for item in settlements:
             # The most, and the least to write: one statement for all of them.
-            if item.state == "completed" and item.claim.slots is None and not item.log:
+            claim = item.claim
+            plain_claim = claim.slots is None and claim.parent_seq is None and claim.order_key is None
+            if item.state == "completed" and plain_claim and not item.log:
                 plain.append(item)
             elif not self._settle_one(item, now):
-                stale.append(item.claim)
+                stale.append(claim)
         if plain:
             stale += self._complete(plain, now)
         if len(stale) > 1:
@@ -108,7 +115,14 @@ class Desk:
         claim = item.claim
         if not legal("running", item.state):
             raise InvalidTask(f"a running run can't become {item.state}: see engine/states.py")
+        undone = item.failing is not None or claim.failing is not None
+        if item.state not in FINAL and not undone and self._is_cancel_asked(claim):
+            # Asked to stop, it failed, slept or was put back instead. It must not start again, unless to be undone.
+            item = cancelled_instead(item)
         final = item.state in FINAL
+        expires_at = claim.expires_at if item.state == "queued" else None
+        if item.state == "waiting" and self._was_woken(claim):
+            item = item._replace(state="queued", due_at=None)
         vstart, jumped = claim.vstart, claim.jumped
         held_by = item.held_by
         if item.state == "queued" and held_by is None:
@@ -117,7 +131,7 @@ class Desk:
         changed = self._db.execute(
             QUERIES["settle_attempt"],
             (item.state, item.attempt, item.result, item.error, item.due_at, held_by, vstart, jumped,
-             now if final else None, item.kept_slots, claim.expires_at if item.state == "queued" else None, claim.seq, claim.token),
+             now if final else None, item.kept_slots, expires_at, item.failing, claim.seq, claim.token),
         ).rowcount  # fmt: skip
         if not changed:
             return False
@@ -134,7 +148,18 @@ class Desk:
         self.due_at(item.due_at)
         if final:
             self.finished.append(claim.seq)
+            if claim.order_key is not None:
+                self.lines.advance(claim.tenant_id, claim.order_key)
+            if claim.parent_seq is not None:
+                self.ended(claim.seq)
         return True
+
+    def _is_cancel_asked(self, claim: Claim) -> bool:
+        return self._db.execute(QUERIES["is_cancel_asked"], (claim.seq, claim.token)).fetchone() is not None
+
+    def _was_woken(self, claim: Claim) -> bool:
+        row = self._db.execute(QUERIES["was_woken"], (claim.seq, claim.token)).fetchone()
+        return row is not None and bool(row[0])
 
     def append_log(self, claim: Claim, lines: Sequence[tuple[int, str, str]]) -> None:
         """Keep lines a handler logged; the caller has checked the claim in this transaction."""
@@ -249,8 +274,17 @@ class Desk:
 
     def expire(self, seq: int) -> None:
         """End a run that was not started in time."""
-        if self._db.execute(QUERIES["expire_run"], (self._clock.micros(), seq)).rowcount:
+        row = self._db.execute(QUERIES["expire_run"], (self._clock.micros(), seq)).fetchone()
+        if row is not None:
             self.finished.append(seq)
+            tenant_id, order_key = row
+            if order_key is not None:
+                self.lines.advance(tenant_id, order_key)
+            self.ended(seq)
+
+
+def _nobody(seq: int) -> None:
+    """Nobody waits for the end of any run."""
 
 
 _UNKNOWN = object()

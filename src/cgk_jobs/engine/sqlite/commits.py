@@ -265,12 +265,12 @@ def _answer(future: asyncio.Future[Any], answer: object) -> None:
 def _reset(ledger: SqliteLedger) -> Aftermath | None:
     """What is to be told of this transaction; the counters begin anew."""
     inbox, desk, limits, quotas = ledger.inbox, ledger.desk, ledger.limits, ledger.inbox.quotas
-    made_ready = inbox.made_ready + limits.released
+    made_ready = inbox.made_ready + limits.released + ledger.families.released
     if not made_ready and inbox.first_due is None and not desk.finished and not quotas.crossings:
         return None
     aftermath = Aftermath(made_ready, inbox.first_due, desk.finished, quotas.crossings)
     quotas.crossings = []
-    inbox.made_ready = limits.released = 0
+    inbox.made_ready = limits.released = ledger.families.released = 0
     inbox.first_due = None
     desk.finished = []
     return aftermath

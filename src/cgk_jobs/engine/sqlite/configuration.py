@@ -20,6 +20,8 @@ class Configuration:
         self._version = -1
         self.tasks: dict[str, Subscription] = {}
         self.listeners: dict[str, list[Subscription]] = {}
+        self.flowing: set[str] = set()
+        """Events that some task with flow control listens to."""
         self.tenants: dict[str, TenantRecord] = {}
         self.paused_queues: set[str] = set()
         self.paused_tenants: set[str] = set()
@@ -27,6 +29,8 @@ class Configuration:
         """Of tenants that have any."""
         self.weights: dict[str, float] = {}
         """Shares of tenants whose share is not 1."""
+        self.awaited: dict[str, dict[str, int]] = {}
+        """Events some run has ever waited for: the fields it was matched by, and the last number before that was known."""
         self.doorbells: list[str] = []
         self.workers: set[int] = set()
 
@@ -53,6 +57,7 @@ class Configuration:
         for row in rows:
             if row.event:
                 self.listeners.setdefault(row.event, []).append(row)
+        self.flowing = {row.event for row in rows if row.flow}
         # Only tenants that are more than seen: there may be very many, and most have no settings.
         self.tenants = {row[0]: _tenant(row) for row in self._db.execute(QUERIES["list_tenants"])}
         self.paused_tenants = {tenant.id for tenant in self.tenants.values() if tenant.paused}
@@ -60,6 +65,9 @@ class Configuration:
         self.quotas = {row[0]: quotas_of(row) for row in self._db.execute(QUERIES["list_quotas"])}
         paused = [PausedRecord(*row) for row in self._db.execute(QUERIES["list_paused"])]
         self.paused_queues = {row.name for row in paused if row.kind == "queue"}
+        self.awaited = {}
+        for event, fields, since_seq in self._db.execute(QUERIES["list_awaited"]):
+            self.awaited.setdefault(event, {})[fields] = since_seq
         workers = self._db.execute(QUERIES["list_workers"]).fetchall()
         self.doorbells = [row[4] for row in workers if row[4]]
         self.workers = {row[0] for row in workers}

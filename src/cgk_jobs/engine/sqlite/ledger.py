@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.budgets import tenant_keys
+from cgk_jobs.engine.flow import ORDER_HOLD, excludes_others
 from cgk_jobs.engine.holds import paused_tenant_hold, unknown_task_hold
+from cgk_jobs.engine.metadata import merged_metadata
 from cgk_jobs.engine.quotas import TenantQuotas
 from cgk_jobs.engine.records import (
     Claim,
@@ -21,17 +23,22 @@ from cgk_jobs.engine.records import (
     TenantRecord,
     WorkerRecord,
 )
+from cgk_jobs.engine.sqlite.awaiting import WaitBook
+from cgk_jobs.engine.sqlite.cancelling import Canceller
 from cgk_jobs.engine.sqlite.claiming import Desk
 from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.erasure import Eraser
 from cgk_jobs.engine.sqlite.fairness import FairOrder
+from cgk_jobs.engine.sqlite.families import Families
+from cgk_jobs.engine.sqlite.flowing import FlowGate
+from cgk_jobs.engine.sqlite.journal import JournalBook
 from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
 from cgk_jobs.engine.sqlite.tenant_tables import TenantTable
-from cgk_jobs.errors import JobsError, QuotaExceeded, TenantClosed
+from cgk_jobs.errors import DuplicateKey, JobsError, QuotaExceeded, TenantClosed
 from cgk_jobs.runtime.execute import newer_version_hold
-from cgk_jobs.wire.ids import COUNTER_BITS
+from cgk_jobs.wire.ids import COUNTER_BITS, to_id
 
 __all__ = ["SqliteLedger"]
 
@@ -49,9 +56,16 @@ class SqliteLedger:
         self.configuration = Configuration(connection)
         self.order = FairOrder(connection, self.configuration)
         self.limits = LimitBook(connection, self.order, self.configuration)
-        self.inbox = Inbox(connection, clock, self.configuration, self.order)
         self.desk = Desk(connection, clock, self.configuration, self.order, self.limits)
         self.eraser = Eraser(connection, self.configuration, self.limits)
+        self._canceller = Canceller(connection, clock, self.desk, self.limits)
+        gate = FlowGate(connection, self.desk, self.limits, self._canceller)
+        self.inbox = Inbox(connection, clock, self.configuration, self.order, gate)
+        self.journal = JournalBook(connection, clock)
+        self.families = Families(connection, self.configuration, self.inbox, self.desk, self.journal)
+        self.waits = WaitBook(connection, clock, self.configuration, self.inbox, self.journal, self.families)
+        self.desk.ended = self.families.ended
+        self.inbox.tell_waits = self.waits.sent
         self._pruned_up_to = 0
 
     def begin(self) -> None:
@@ -109,24 +123,17 @@ class SqliteLedger:
 
     # -- what an attempt writes --------------------------------------------------------------------------------------
 
-    def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
-        """Journal a finished step. False: the attempt no longer holds its run."""
-        values = {
-            "seq": claim.seq,
-            "name": name,
-            "result": result,
-            "now": self._clock.micros(),
-            "token": claim.token,
-        }
-        return self.db.execute(QUERIES["record_step"], values).rowcount == 1
-
-    def steps(self, claim: Claim) -> dict[str, str | None]:
-        """The journal of the claim's run: JSON results by step name."""
-        return {row[0]: row[1] for row in self.db.execute(QUERIES["list_steps"], (claim.seq, claim.tenant_id))}
-
     def write_progress(self, claim: Claim, progress: str) -> bool:
         """Keep how far an attempt is (JSON). False: it no longer holds its run."""
         return self.db.execute(QUERIES["write_progress"], (progress, claim.seq, claim.token)).rowcount == 1
+
+    def write_metadata(self, claim: Claim, changes: str) -> bool:
+        """Merge fields (JSON object) into what is kept about a run. False: the attempt no longer holds its run."""
+        row = self.db.execute(QUERIES["read_metadata"], (claim.seq, claim.token)).fetchone()
+        if row is None:
+            return False
+        self.db.execute(QUERIES["write_metadata"], (merged_metadata(row[0], changes), claim.seq, claim.token))
+        return True
 
     def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> bool:
         """Keep lines a handler logged. False: the attempt no longer holds its run."""
@@ -137,31 +144,43 @@ class SqliteLedger:
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def cancel(self, runs: Sequence[RunKey]) -> int:
+    def cancel(self, runs: Sequence[RunKey], *, tree: bool) -> int:
         """Cancel runs that wait, and ask the workers of those that run to; returns how many there were of either."""
         self.inbox.write()
-        count = 0
-        for tenant_id, seq in runs:
-            row = self.db.execute(QUERIES["cancel_waiting"], (self._clock.micros(), seq, tenant_id)).fetchone()
-            if row is None:
-                count += self.db.execute(QUERIES["ask_cancel"], (seq, tenant_id)).rowcount
-                continue
-            count += 1
-            self.desk.finished.append(seq)
-            if row[0] is not None:
-                self.db.execute(QUERIES["clear_slots"], (seq,))
-                self.limits.free(json.loads(row[0]))
-        return count
+        return self._canceller.cancel(runs, tree=tree)
 
     def retry(self, run: RunKey, queue: str, lane: int) -> bool:
-        """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly."""
-        vstart, jumped = self.order.place(queue, run.tenant_id, lane)
-        values = (vstart, jumped, self.configuration.hold_of(run.tenant_id), run.seq, run.tenant_id)
+        """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly.
+
+        Raises ``DuplicateKey`` if its key allows one run at a time and there is one.
+        """
+        self.inbox.write()
+        row = self.db.execute(QUERIES["find_ended"], (run.seq, run.tenant_id)).fetchone()
+        if row is None:
+            return False
+        flow_key, order_key = row
+        if excludes_others(flow_key):
+            other = self.db.execute(QUERIES["find_unfinished"], (run.tenant_id, flow_key)).fetchone()
+            if other is not None:
+                raise DuplicateKey(
+                    f"run {to_id(*other)} of the same key has not ended: wait for it, or cancel it first"
+                )
+        self.families.reopen(run, self._retry_child)
+        hold: str | None = ORDER_HOLD
+        vstart, jumped = 0.0, 0.0
+        if order_key is None or not self.desk.lines.is_held(run.tenant_id, order_key):
+            hold = self.configuration.hold_of(run.tenant_id)
+            vstart, jumped = self.order.place(queue, run.tenant_id, lane)
+        values = (vstart, jumped, hold, run.seq, run.tenant_id)
         done = self.db.execute(QUERIES["retry_run"], values).rowcount == 1
         self.inbox.made_ready += done
         if done:
             self.inbox.quotas.revived(run.seq, run.tenant_id)
         return done
+
+    def _retry_child(self, run: RunKey) -> bool:
+        row = self.db.execute(QUERIES["find_sleeper"], (run.seq,)).fetchone()
+        return row is not None and self.retry(run, row[2], row[3])
 
     def replay(self, event: NewEvent, original: int, from_step: str | None) -> Stored:
         """A new run of the same payload, with the journal of ``original`` before ``from_step``."""
@@ -189,7 +208,7 @@ class SqliteLedger:
         now = self._clock.micros()
         rows = self.db.execute(QUERIES["busy_runs"], (worker,)).fetchall()
         error = "the worker process ended during the attempt" if spend_attempt else None
-        for seq, tenant_id, _, claim, attempt, slots, cancel_asked in rows:
+        for seq, tenant_id, _, claim, attempt, slots, cancel_asked, order_key in rows:
             state, due_at, finished_at = ("cancelled", None, now) if cancel_asked else ("retrying", now, None)
             self.db.execute(QUERIES["rescue_run"], (attempt + spend_attempt, error, state, due_at, finished_at, seq))
             if spend_attempt:
@@ -198,6 +217,9 @@ class SqliteLedger:
                 self.limits.free(json.loads(slots))
             if cancel_asked:
                 self.desk.finished.append(seq)
+                if order_key is not None:
+                    self.desk.lines.advance(tenant_id, order_key)
+                self.families.ended(seq)
             self.desk.due_at(due_at)
         if self.db.execute(QUERIES["remove_worker"], (worker,)).rowcount:
             self.configuration.changed()
@@ -293,8 +315,10 @@ class SqliteLedger:
         # Old runs that still wait stay behind the mark: they are not looked at again until the process starts anew.
         self._pruned_up_to = rows[-1][0] if len(rows) == count else 0
         seqs = json.dumps([seq for (seq,) in rows])
-        for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_runs"):
+        for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_waits", "delete_runs"):
             self.db.execute(QUERIES[name], (seqs,))
-        self.db.execute(QUERIES["prune_keys"], (self._clock.micros(),))
+        for name in ("prune_keys", "prune_throttles"):
+            self.db.execute(QUERIES[name], (self._clock.micros(),))
         self.db.execute(QUERIES["prune_unrouted"], (last,))
+        self.db.execute(QUERIES["prune_marks"], (last,))
         return len(rows)

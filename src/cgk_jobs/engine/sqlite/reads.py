@@ -99,7 +99,8 @@ class SqliteReads:
         return [TallyRecord(*row) for row in await self._rows("tally_runs")]
 
     async def steps(self, run: RunKey) -> list[StepRecord]:
-        return [StepRecord(*row) for row in await self._rows("list_steps", (run.seq, run.tenant_id))]
+        rows = await self._rows("list_steps", (run.seq, run.tenant_id))
+        return [StepRecord(row[0], row[1], row[2], bool(row[3]), bool(row[4])) for row in rows]
 
     async def attempts(self, run: RunKey) -> list[AttemptRecord]:
         return [AttemptRecord(*row) for row in await self._rows("list_attempts", (run.seq, run.tenant_id))]
@@ -162,6 +163,7 @@ def _conditions(which: RunFilter) -> tuple[str, dict[str, Any]]:
         "event": "event_name = :event",
         "state": "state = :state",
         "queue": "queue = :queue",
+        "parent_seq": "parent_seq = :parent_seq",
         # Tags of a send have an index; those every run of a task has are asked of the task.
         "tag": "(seq IN (SELECT run_seq FROM run_tags WHERE tag = :tag AND (:tenant_id IS NULL OR tenant_id = :tenant_id))"
         " OR task IN (SELECT task FROM subscriptions WHERE ',' || tags || ',' LIKE '%,' || :tag || ',%'))",
@@ -176,4 +178,6 @@ def _conditions(which: RunFilter) -> tuple[str, dict[str, Any]]:
     if which.since is not None:
         conditions.append("seq >= :first")
         values["first"] = (which.since // 1000) << COUNTER_BITS
+    if which.unfinished:
+        conditions.append("finished_at IS NULL")
     return " AND ".join(conditions), values

@@ -9,10 +9,12 @@ import os
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from cgk_jobs.clock import Clock, from_micros
+from cgk_jobs.engine.orchestration import StepTransaction
 from cgk_jobs.engine.quotas import Crossing, TenantQuotas
 from cgk_jobs.engine.records import (
     Appetite,
@@ -33,9 +35,11 @@ from cgk_jobs.engine.sqlite.doorbell import Doorbell, Ringer, doorbell_folder
 from cgk_jobs.engine.sqlite.erasure import rewrite
 from cgk_jobs.engine.sqlite.ledger import SqliteLedger
 from cgk_jobs.engine.sqlite.liveness import LifeLock, is_stopped, may_be_locked
+from cgk_jobs.engine.sqlite.own_transaction import own_transaction
 from cgk_jobs.engine.sqlite.reads import SqliteReads
 from cgk_jobs.engine.store import Hints
 from cgk_jobs.errors import DuplicateKey, Unsupported
+from cgk_jobs.runtime.entries import EventWait, JournalEntry
 
 __all__ = ["SqliteSeat", "SqliteStore"]
 
@@ -120,22 +124,61 @@ class SqliteStore:
     ) -> Awaitable[Exchange]:
         return self._commits.run(lambda ledger: ledger.desk.exchange(worker, settlements, appetite))
 
-    def record_step(self, claim: Claim, name: str, result: str | None) -> Awaitable[bool]:
-        return self._commits.run(lambda ledger: ledger.record_step(claim, name, result))
+    def record_step(
+        self,
+        claim: Claim,
+        name: str,
+        result: str | None,
+        *,
+        place: int | None = None,
+        ordered: bool = False,
+        undoable: bool = False,
+        failed: bool = False,
+        pending: int = 0,
+    ) -> Awaitable[bool]:
+        marks = {"ordered": ordered, "undoable": undoable, "failed": failed, "pending": pending}
+        return self._commits.run(lambda ledger: ledger.journal.record(claim, name, result, place, **marks))
 
     def steps(self, claim: Claim) -> Awaitable[dict[str, str | None]]:
-        return self._commits.run(lambda ledger: ledger.steps(claim))
+        return self._commits.run(lambda ledger: ledger.journal.steps(claim))
 
     def write_progress(self, claim: Claim, progress: str) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.write_progress(claim, progress))
 
+    def write_metadata(self, claim: Claim, changes: str) -> Awaitable[bool]:
+        return self._commits.run(lambda ledger: ledger.write_metadata(claim, changes))
+
     def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.append_log(claim, lines))
 
+    # -- workflows ---------------------------------------------------------------------------------------------------
+
+    def journal(self, claim: Claim) -> Awaitable[list[JournalEntry]]:
+        return self._commits.run(lambda ledger: ledger.journal.entries(claim))
+
+    def step_transaction(self, connection: Any, claim: Claim) -> AbstractAsyncContextManager[StepTransaction]:
+        return own_transaction(connection, self.path, claim, self._clock)
+
+    def await_event(self, claim: Claim, entry: JournalEntry, wait: EventWait) -> Awaitable[JournalEntry | None]:
+        return self._commits.run(lambda ledger: ledger.waits.begin(claim, entry, wait))
+
+    def end_wait(self, claim: Claim, name: str, result: str) -> Awaitable[JournalEntry | None]:
+        return self._commits.run(lambda ledger: ledger.waits.end(claim, name, result))
+
+    def spawn(
+        self, claim: Claim, entry: JournalEntry, children: Sequence[NewEvent], *, first: int, concurrency: int | None
+    ) -> Awaitable[bool]:
+        return self._commits.run(
+            lambda ledger: ledger.families.spawn(claim, entry, children, first=first, concurrency=concurrency)
+        )
+
+    def children(self, run: RunKey, *, after: int, count: int) -> Awaitable[list[int]]:
+        return self._commits.run(lambda ledger: ledger.families.children(run, after=after, count=count))
+
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def cancel(self, runs: Sequence[RunKey]) -> Awaitable[int]:
-        return self._commits.run(lambda ledger: ledger.cancel(runs))
+    def cancel(self, runs: Sequence[RunKey], *, tree: bool = True) -> Awaitable[int]:
+        return self._commits.run(lambda ledger: ledger.cancel(runs, tree=tree))
 
     def retry(self, run: RunKey, queue: str, lane: int) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.retry(run, queue, lane))

@@ -13,9 +13,14 @@ The random histories of ``stateful.py`` are bound apart; they need Hypothesis.
 """
 
 from cgk_jobs.testing.conformance.acting import ActingSuite
+from cgk_jobs.testing.conformance.awaiting import AwaitingSuite
 from cgk_jobs.testing.conformance.case import Driver, StoreCase, subscription
 from cgk_jobs.testing.conformance.claiming import ClaimingSuite
+from cgk_jobs.testing.conformance.families import FamiliesSuite
+from cgk_jobs.testing.conformance.flowing import FlowSuite
+from cgk_jobs.testing.conformance.journalling import JournallingSuite
 from cgk_jobs.testing.conformance.limiting import LimitingSuite
+from cgk_jobs.testing.conformance.lines import LineSuite
 from cgk_jobs.testing.conformance.ordering import OrderingSuite
 from cgk_jobs.testing.conformance.pausing import PausingSuite
 from cgk_jobs.testing.conformance.reading import ReadingSuite
@@ -31,10 +36,15 @@ class StoreConformance(
     ClaimingSuite,
     OrderingSuite,
     LimitingSuite,
+    FlowSuite,
+    LineSuite,
     PausingSuite,
     ActingSuite,
     SeatsSuite,
     SchedulingSuite,
     ReadingSuite,
+    JournallingSuite,
+    AwaitingSuite,
+    FamiliesSuite,
 ):
     """All suites of a store in one class."""

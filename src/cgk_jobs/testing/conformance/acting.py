@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cgk_jobs.engine.records import NewEvent, RunKey
+from cgk_jobs.engine.states import State
 from cgk_jobs.testing.conformance.case import Driver, StoreCase
 
 __all__ = ["ActingSuite"]
@@ -47,6 +50,23 @@ class ActingSuite(StoreCase):
         assert await ledger.settle(claim, "completed", result="1")
         assert await ledger.state(claim) == "completed"
         assert await ledger.store.cancel([claim.key]) == 0
+
+    @pytest.mark.parametrize("state", ["retrying", "waiting", "queued"])
+    async def test_a_run_that_was_asked_never_goes_on(self, ledger: Driver, state: State) -> None:
+        await ledger.send()
+        (claim,) = await ledger.claim()
+        await ledger.store.cancel([claim.key])
+        due = None if state == "queued" else ledger.clock.micros()
+        assert await ledger.settle(claim, state, due_at=due, error="ValueError: no" if state == "retrying" else None)
+        run = await ledger.run(claim)
+        assert (run.state, run.due_at, run.held_by) == ("cancelled", None, None)
+        assert run.finished_at is not None
+        assert run.error == ("ValueError: no" if state == "retrying" else "cancelled while it ran")
+        ledger.clock.advance(1_000)
+        assert await ledger.claim() == []
+        assert await ledger.store.retry(claim.key, "default", 0)
+        assert len(await ledger.claim()) == 1
+        assert await ledger.store.cancels_asked(ledger.seat.id) == [], "the old question is not asked again"
 
     async def test_a_cancelled_run_of_a_dead_worker_is_cancelled(self, ledger: Driver) -> None:
         await ledger.send()

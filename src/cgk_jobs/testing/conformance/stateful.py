@@ -1,7 +1,7 @@
 """Random histories of a store, checked against a small model after every step. Needs Hypothesis.
 
 The invariants: what was acknowledged is there in exactly one state, and ends (I1); only the present holder of a run writes
-for it (I2); no limit is exceeded at any instant (I6). Bind it to a store::
+for it (I2); no limit is exceeded at any instant (I6); exactly one run of a line is ahead. Bind it to a store::
 
     TestMyStoreHistories = store_histories(make_store, bury).TestCase
 """
@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from cgk_jobs.clock import Clock
+from cgk_jobs.engine.flow import ORDER_HOLD
 from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.records import Budgets, Claim, LogLine, RunRecord, TenantRecord
 from cgk_jobs.engine.states import FINAL, State, legal
 from cgk_jobs.engine.store import Store, WorkerSeat
+from cgk_jobs.tasks.flow import Flow
 from cgk_jobs.tasks.policy import Limit
 from cgk_jobs.testing.clock import TestClock
 from cgk_jobs.testing.conformance.case import SECOND, Driver, subscription
@@ -36,6 +38,7 @@ Bury = Callable[[Store, WorkerSeat], None]
 TENANTS = ("a", "b", "c")
 PER_TENANT = 2
 OVER_ALL = 4
+IN_LINE = subscription("line", "line", flow=Flow(ordered_by=("k",)).stored())
 ENDINGS: tuple[State, ...] = ("completed", "failed", "retrying", "waiting", "queued", "cancelled")
 
 
@@ -72,7 +75,7 @@ class StoreHistories(RuleBasedStateMachine):
             store = type(self).make_store(Path(self._folder.name), self.clock)
             seat = await store.take_seat(("default",), 100, 15.0)
             driver = Driver(store, self.clock, seat)
-            await driver.listen(subscription("sync"), subscription("free", "free"))
+            await driver.listen(subscription("sync"), subscription("free", "free"), IN_LINE)
             driver.tasks["sync"] = Budgets((Limit(PER_TENANT, per="tenant"), Limit(OVER_ALL)), ())
             self.workers.append(driver)
 
@@ -106,15 +109,20 @@ class StoreHistories(RuleBasedStateMachine):
     # -- what happens ------------------------------------------------------------------------------------------------
 
     @rule(
-        who=st.integers(0, 1), tenant=st.sampled_from(TENANTS), name=st.sampled_from(("placed", "free")),
+        who=st.integers(0, 1), tenant=st.sampled_from(TENANTS), name=st.sampled_from(("placed", "free", "line")),
         priority=st.sampled_from((None, 0, 5)), delay=st.sampled_from((None, None, 5.0)),
         expires=st.sampled_from((None, None, 20.0)), count=st.integers(1, 4),
     )  # fmt: skip
     def send(self, who: int, tenant: str, name: str, priority: int | None, delay: float | None,
              expires: float | None, count: int) -> None:  # fmt: skip
         """A process sends some events."""
-        for _ in range(count):
-            stored = self.do(self.workers[who].send(tenant, name=name, priority=priority, delay=delay, expires=expires))
+        delay = None if name == "line" else delay
+        for number in range(count):
+            stored = self.do(
+                self.workers[who].send(
+                    tenant, name, f'{{"k":{number % 2}}}', priority=priority, delay=delay, expires=expires
+                )
+            )
             self.states[stored.run_seqs[0]] = "queued" if delay is None else "scheduled"
 
     @rule(who=st.integers(0, 1), count=st.integers(1, 6))
@@ -222,6 +230,13 @@ class StoreHistories(RuleBasedStateMachine):
         limited = Counter(record.tenant_id for record in running if record.task == "sync")
         assert sum(limited.values()) <= OVER_ALL
         assert max(limited.values(), default=0) <= PER_TENANT
+        lines: dict[tuple[str, str], list[RunRecord]] = {}
+        for record in records.values():
+            if record.task == "line" and record.state not in FINAL:
+                lines.setdefault((record.tenant_id, record.payload), []).append(record)
+        for line in lines.values():
+            ahead = [record for record in line if record.held_by != ORDER_HOLD]
+            assert len(ahead) == 1, f"{len(ahead)} of {len(line)} runs are ahead in their line"
         for seq, record in records.items():
             before = self.states[seq]
             assert before == record.state or _reachable(before, record.state), f"{before} became {record.state}"

@@ -1,1 +1,1 @@
-SELECT task, event, queue, rank, lane, expires, tags FROM subscriptions ORDER BY task
+SELECT task, event, queue, rank, lane, expires, tags, flow FROM subscriptions ORDER BY task

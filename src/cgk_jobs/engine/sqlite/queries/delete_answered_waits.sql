@@ -1,0 +1,1 @@
+DELETE FROM event_waits WHERE tenant_id = ? AND event = ? AND fields = ? AND wanted = ?

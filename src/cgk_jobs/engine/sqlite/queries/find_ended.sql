@@ -1,0 +1,1 @@
+SELECT flow_key, order_key FROM runs WHERE seq = ? AND tenant_id = ? AND state IN ('failed', 'cancelled', 'expired')

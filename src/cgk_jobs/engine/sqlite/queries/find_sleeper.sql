@@ -1,0 +1,1 @@
+SELECT tenant_id, task, queue, lane, state FROM runs WHERE seq = ?

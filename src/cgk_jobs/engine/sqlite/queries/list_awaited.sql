@@ -1,0 +1,1 @@
+SELECT event, fields, since_seq FROM awaited_events

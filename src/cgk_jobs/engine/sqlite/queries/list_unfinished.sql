@@ -1,0 +1,1 @@
+SELECT tenant_id, seq FROM runs WHERE tenant_id = ? AND flow_key = ? AND finished_at IS NULL ORDER BY seq

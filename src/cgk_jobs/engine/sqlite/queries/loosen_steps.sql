@@ -1,0 +1,1 @@
+UPDATE steps SET ordered = 0 WHERE run_seq = ? AND place > ?

@@ -1,0 +1,1 @@
+UPDATE runs SET woken = 1 WHERE seq = ?

@@ -1,0 +1,1 @@
+SELECT pending FROM steps WHERE run_seq = ? AND name = ?

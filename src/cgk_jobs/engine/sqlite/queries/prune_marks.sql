@@ -1,0 +1,1 @@
+DELETE FROM event_marks WHERE event_seq < ?

@@ -1,0 +1,1 @@
+SELECT event_seq, nonce, event_version, payload FROM runs WHERE seq = ?

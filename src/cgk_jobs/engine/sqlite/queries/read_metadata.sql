@@ -1,0 +1,1 @@
+SELECT metadata FROM runs WHERE seq = ? AND claim = ? AND state = 'running'

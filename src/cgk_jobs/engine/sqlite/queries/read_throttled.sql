@@ -1,0 +1,1 @@
+SELECT at FROM throttles WHERE tenant_id = ? AND key = ? AND place = ?

@@ -1,0 +1,1 @@
+SELECT seq, nonce, version, payload FROM unrouted_events WHERE seq = ?

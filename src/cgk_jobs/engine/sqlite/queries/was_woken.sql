@@ -1,0 +1,1 @@
+SELECT woken FROM runs WHERE seq = ? AND claim = ?

@@ -1,0 +1,1 @@
+UPDATE runs SET metadata = ? WHERE seq = ? AND claim = ? AND state = 'running'

@@ -1,0 +1,1 @@
+INSERT INTO throttles (tenant_id, key, place, at, expires_at) VALUES (?, ?, ?, ?, ?)
