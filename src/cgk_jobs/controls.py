@@ -10,7 +10,7 @@ from typing import Any
 
 from cgk_jobs.clock import Clock, from_micros
 from cgk_jobs.engine.fitting import insert_what_fits
-from cgk_jobs.engine.records import NewEvent
+from cgk_jobs.engine.records import NewEvent, Stored
 from cgk_jobs.engine.scheduler import TICK_EVENT
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import InvalidTask, JobsError, NotConfigured
@@ -116,10 +116,15 @@ class Schedules:
             )
         payload = dumps({"at": now, "timezone": spec.cron.timezone, "previous": None, "missed": 0})
         events = [NewEvent(tenant, TICK_EVENT, 1, payload, task=task.id) for tenant in tenants]
-        return [
-            Sent(0, 0, (), "refused", str(row)) if isinstance(row, JobsError) else Sent(row.event_seq, row.nonce, row.run_seqs)
-            for row in await insert_what_fits(self._store, events)
-        ]
+        return [_sent(answer) for answer in await insert_what_fits(self._store, events)]
+
+
+def _sent(answer: Stored | JobsError) -> Sent:
+    if isinstance(answer, JobsError):
+        return Sent(0, 0, (), "refused", str(answer))
+    if answer.refused is not None:
+        return Sent(0, 0, (), "refused", answer.refused)
+    return Sent(answer.event_seq, answer.nonce, answer.run_seqs)
 
 
 class Queues:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cgk_jobs.engine.records import NewEvent, Stored
 from cgk_jobs.engine.store import Store
-from cgk_jobs.errors import DuplicateKey, JobsError, QuotaExceeded, TenantClosed
+from cgk_jobs.errors import DuplicateKey, InvalidEvent, JobsError, QuotaExceeded, TenantClosed
 
 __all__ = ["insert_what_fits"]
 
@@ -49,7 +49,8 @@ class _Part:
             # The tenants that are not to blame first, together; then the other's share, halved until it fits.
             for part in (others, its) if others else (its[: len(its) // 2], its[len(its) // 2 :]):
                 await self.insert(part)
-        except DuplicateKey as error:
+        except (DuplicateKey, InvalidEvent) as error:
+            # Of one event alone: its key, or a moment its task can't have.
             if len(wanted) == 1:
                 self.answers[wanted[0]] = error
                 return

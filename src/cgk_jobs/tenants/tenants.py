@@ -154,20 +154,21 @@ class Tenants:
             record = record._replace(weight=1.0 if weight is None else _checked_weight(weight))
         if concurrency is not UNCHANGED:
             record = record._replace(concurrency=concurrency)
-        if rate is not UNCHANGED:
-            record = record._replace(rate=rate and rate.n, rate_seconds=rate and rate.seconds)
+        if rate is None:
+            record = record._replace(rate=None, rate_seconds=None)
+        elif isinstance(rate, Rate):
+            record = record._replace(rate=rate.n, rate_seconds=rate.seconds)
         before, _ = await self._store.reads.quotas(tenant_id)
         quotas = TenantQuotas(tenant_id, closed=before.closed) if unlimited else before
         if queued is not UNCHANGED:
-            quotas = quotas._replace(queued_soft=queued and queued.soft, queued_hard=queued and queued.hard)
+            soft, hard, _ = _parts(queued)
+            quotas = quotas._replace(queued_soft=soft, queued_hard=hard)
         if payload_bytes is not UNCHANGED:
-            quotas = quotas._replace(
-                bytes_soft=payload_bytes and payload_bytes.soft, bytes_hard=payload_bytes and payload_bytes.hard
-            )
+            soft, hard, _ = _parts(payload_bytes)
+            quotas = quotas._replace(bytes_soft=soft, bytes_hard=hard)
         if sends is not UNCHANGED:
-            quotas = quotas._replace(
-                sends_soft=sends and sends.soft, sends_hard=sends and sends.hard, sends_seconds=sends and sends.seconds
-            )
+            soft, hard, seconds = _parts(sends)
+            quotas = quotas._replace(sends_soft=soft, sends_hard=hard, sends_seconds=seconds)
         await self._store.put_tenant(record)
         if quotas != before:
             await self._store.put_quotas(quotas)
@@ -253,6 +254,10 @@ def _checked_weight(weight: float) -> float:
     if not 0.001 <= weight <= 1_000:
         raise InvalidEvent(f"weight={weight}: a share from 0.001 to 1,000; 1 is the default")
     return weight
+
+
+def _parts(quota: Quota | None) -> tuple[int | None, int | None, float | None]:
+    return (None, None, None) if quota is None else (quota.soft, quota.hard, quota.seconds)
 
 
 def _check_quotas(

@@ -76,7 +76,7 @@ class Claiming:
         ended, candidates = first["ended"], first["candidates"]
         if first["version"] != version:
             raise StaleSettings(ended)
-        claims = [Claim(*row[4:22]) for row in rows] if first["seq"] is not None else []
+        claims = [Claim(*row[4:27]) for row in rows] if first["seq"] is not None else []
         if claims:
             self._placing.advance(queue, claims[-1].vstart)
         found = Claimed(claims, more=candidates >= wanted)
@@ -165,7 +165,7 @@ class Claiming:
         expired: list[RunKey] = []
         tenants = self._configuration.tenants
         for row in rows:
-            claim = Claim(*row[:18])
+            claim = Claim(*row[:23])
             now: int = row["now"]
             if claim.expires_at is not None and claim.expires_at <= now:
                 expired.append(claim.key)

@@ -32,14 +32,21 @@ _COUNTED = 9
 """Columns of a counter; behind them stands the time."""
 
 
-async def charge_sends(work: Work, configuration: Configuration, costs: Mapping[str, Cost]) -> list[Crossing]:
-    """Count what sends cost their tenants. Raises ``QuotaExceeded``, ``TenantClosed``: roll back then."""
+async def charge_sends(
+    work: Work, configuration: Configuration, costs: Mapping[str, Cost], *, recount_soon: bool = False
+) -> list[Crossing]:
+    """Count what sends cost their tenants. ``recount_soon``: it is not certain that they are stored.
+
+    Raises ``QuotaExceeded``, ``TenantClosed``: roll back then.
+    """
     counters: list[Counter] = []
     crossings: list[Crossing] = []
     for counter, now in await _lock(work, configuration, costs):
         quotas = configuration.quotas.get(counter.tenant_id)
         if quotas is not None:
             charged, crossed = charge(quotas, counter, costs[counter.tenant_id], now)
+            if recount_soon:
+                charged = charged._replace(recount_at=min(charged.recount_at, now + RECOUNT_FIRST))
             counters.append(charged)
             crossings += crossed
     await _write(work, counters)

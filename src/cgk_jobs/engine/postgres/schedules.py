@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cgk_jobs.engine.postgres.batch import Batch
+from cgk_jobs.engine.postgres.charging import admit_ticks
+from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.sending import Sending
 from cgk_jobs.engine.records import NewEvent, ScheduleRecord, Stored
@@ -35,7 +37,12 @@ async def schedule(
 
 
 async def fire(
-    database: Database, sending: Sending, before: ScheduleRecord, after: ScheduleRecord, events: Sequence[NewEvent]
+    database: Database,
+    configuration: Configuration,
+    sending: Sending,
+    before: ScheduleRecord,
+    after: ScheduleRecord,
+    events: Sequence[NewEvent],
 ) -> tuple[list[Stored], list[Batch]] | None:
     """Store a part of a tick's runs and move the schedule on, if it stands where the caller saw it; else ``None``.
 
@@ -47,7 +54,7 @@ async def fire(
         if row is None or ScheduleRecord(*row) != before:
             return None
         batches: list[Batch] = []
-        taken, paid, crossings = await sending.admit_ticks(work, events)
+        taken, paid, crossings = await admit_ticks(work, configuration, events)
         stored = await sending.insert_in(work, taken, batches, paid) if taken else []
         if batches:
             batches[0].crossings = [*crossings, *batches[0].crossings]

@@ -9,14 +9,15 @@ from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 from cgk_jobs.engine.postgres.batch import Batch
+from cgk_jobs.engine.postgres.charging import costs_of, targets_of
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.keys import KeyBook
 from cgk_jobs.engine.postgres.placing import Placing
-from cgk_jobs.engine.postgres.quotas import charge_sends, charge_ticks
-from cgk_jobs.engine.quotas import NOTHING, Cost, Crossing, cost_of
-from cgk_jobs.engine.records import NewEvent, Stored, Subscription
-from cgk_jobs.errors import InvalidTask, ProviderUnavailable
+from cgk_jobs.engine.postgres.quotas import charge_sends
+from cgk_jobs.engine.quotas import NOTHING, Cost, Crossing
+from cgk_jobs.engine.records import NewEvent, Stored
+from cgk_jobs.errors import ProviderUnavailable
 from cgk_jobs.wire.ids import Nonces
 
 __all__ = ["Sending"]
@@ -195,13 +196,17 @@ class Sending:
 
     def tell(self, batches: Sequence[Batch]) -> None:
         """Say what batches have made ready, and which quotas they reached, now that they are committed."""
-        for crossing in [crossing for batch in batches for crossing in batch.crossings]:
-            for watcher in tuple(self.quota_watchers):
-                watcher(crossing)
+        self.tell_quotas([crossing for batch in batches for crossing in batch.crossings])
         made_ready = sum(batch.made_ready for batch in batches)
         moments = [batch.first_due for batch in batches if batch.first_due is not None]
         if made_ready or moments:
             self._told(made_ready, min(moments, default=None))
+
+    def tell_quotas(self, crossings: Sequence[Crossing]) -> None:
+        """Say which soft quotas were reached."""
+        for crossing in crossings:
+            for watcher in tuple(self.quota_watchers):
+                watcher(crossing)
 
     # -- one statement -----------------------------------------------------------------------------------------------
 
@@ -214,7 +219,7 @@ class Sending:
         for _ in range(_REFRESHES):
             if configuration.version is None:
                 await configuration.refresh(work)
-            costs = self._costs(events) if configuration.quotas else None
+            costs = costs_of(configuration, events) if configuration.quotas else None
             if costs:
                 if work is self._database:
                     # What is counted and what is stored are one transaction.
@@ -248,44 +253,8 @@ class Sending:
         batch = Batch(self._placing, self._nonces)
         configuration = self._configuration
         for event in events:
-            batch.add(event, self._targets(event), configuration.hold_of(event.tenant_id), now)
+            batch.add(event, targets_of(configuration, event), configuration.hold_of(event.tenant_id), now)
         return batch
-
-    def _targets(self, event: NewEvent) -> Sequence[Subscription]:
-        if event.task is None:
-            return self._configuration.listeners.get(event.name, ())
-        target = self._configuration.tasks.get(event.task)
-        if target is None:
-            raise InvalidTask(f"no process has declared a task {event.task!r}: start the application that has it once")
-        return (target,)
-
-    # -- quotas ------------------------------------------------------------------------------------------------------
-
-    def _costs(self, events: Sequence[NewEvent]) -> dict[str, Cost]:
-        """What the events add to what their tenants have used, of tenants that have quotas."""
-        costs: dict[str, Cost] = {}
-        for event in events:
-            if event.tenant_id in self._configuration.quotas:
-                before = costs.get(event.tenant_id, NOTHING)
-                costs[event.tenant_id] = before.plus(cost_of(event, len(self._targets(event))))
-        return costs
-
-    async def admit_ticks(
-        self, work: Work, events: Sequence[NewEvent]
-    ) -> tuple[Sequence[NewEvent], dict[str, Cost], list[Crossing]]:
-        """Of one tick's events those their tenants' quotas take, what was counted for them, the soft quotas they reach."""
-        limited = [event for event in events if event.tenant_id in self._configuration.quotas]
-        if not limited:
-            return events, {}, []
-        marks = [(event.tenant_id, event.task, event.tick_at) for event in limited]
-        fired = {row["tenant_id"] for row in await work.rows("find_ticks", *zip(*marks, strict=True))}
-        news = {
-            event.tenant_id: self._costs([event])[event.tenant_id] for event in limited if event.tenant_id not in fired
-        }
-        taken, crossings = await charge_ticks(work, self._configuration, list(news.items()))
-        paid = {tenant_id: cost for (tenant_id, cost), one in zip(news.items(), taken, strict=True) if one}
-        refused = news.keys() - paid.keys()
-        return [event for event in events if event.tenant_id not in refused], paid, crossings
 
     async def _write(self, work: Work, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
         lone = batch.lone_parameters()

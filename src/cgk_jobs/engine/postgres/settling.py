@@ -33,7 +33,14 @@ class Settled:
 
 def is_plain(item: Settlement) -> bool:
     """An attempt that completed and leaves nothing but its result: the most, settled together with the next claim."""
-    return item.state == "completed" and item.claim.slots is None and not item.log
+    claim = item.claim
+    return (
+        item.state == "completed"
+        and not item.log
+        and claim.slots is None
+        and claim.parent_seq is None
+        and claim.order_key is None
+    )
 
 
 class Settling:
@@ -123,7 +130,7 @@ class Settling:
             moved_for = EVERY_JUMP
         return (
             *claim.key, claim.token, item.state, item.attempt, item.error, item.due_at, held_by, vstart, item.kept_slots,
-            moved_for,
+            moved_for, item.failing,
         )  # fmt: skip
 
     async def _journal(self, work: Work, written: Sequence[Settlement]) -> None:

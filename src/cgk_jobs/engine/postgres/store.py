@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.postgres import acting, erasure, journal, schedules, seats, tenants
+from cgk_jobs.engine.postgres.charging import ChargingApart
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.desk import Desk
@@ -60,6 +61,7 @@ class PostgresStore:
         self._limits = LimitBook(self._placing, self._configuration)
         self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits)
         self._sending = Sending(self._database, self._configuration, self._placing, self._sent)
+        self._charging_apart = ChargingApart(self._database, self._configuration)
         self._bell = Bell(self._database)
         binding = Binding(self._database)
         self._joined_sending = JoinedSending(self._database, binding, self._committed)
@@ -133,6 +135,7 @@ class PostgresStore:
         return await self._sending.insert(events)
 
     async def insert_in(self, connection: Any, events: Sequence[NewEvent]) -> list[Stored | DuplicateKey]:
+        self._sending.tell_quotas(await self._charging_apart.charge(events))
         return await self._joined_sending.insert(connection, events)
 
     def _committed(self) -> None:
@@ -250,7 +253,7 @@ class PostgresStore:
     async def fire(
         self, before: ScheduleRecord, after: ScheduleRecord, events: Sequence[NewEvent]
     ) -> list[Stored] | None:
-        fired = await schedules.fire(self._database, self._sending, before, after, events)
+        fired = await schedules.fire(self._database, self._configuration, self._sending, before, after, events)
         if fired is None:
             return None
         stored, batches = fired

@@ -11,9 +11,13 @@ WITH current AS MATERIALIZED (
     WHERE r.tenant_id = s.tenant_id AND r.seq = s.seq AND r.claim = s.claim AND r.state = 'running'
     RETURNING r.*, s.result
 ), kept AS (
-    INSERT INTO cgk_jobs.finished_runs (seq, nonce, event_seq, claim, tick_at, replay_of, created_at, started_at, finished_at,
+    INSERT INTO cgk_jobs.finished_runs (seq, nonce, event_seq, claim, tick_at, replay_of,
+        parent_seq, depth, direct, events, parent_step, failing, metadata, flow_key, order_key,
+        created_at, started_at, finished_at,
         event_version, attempt, rank, lane, tenant_id, task, queue, state, event_name, payload, tags, result, progress)
-    SELECT e.seq, e.nonce, e.event_seq, e.claim, e.tick_at, e.replay_of, e.created_at, e.started_at, current.now, e.event_version,
+    SELECT e.seq, e.nonce, e.event_seq, e.claim, e.tick_at, e.replay_of,
+        e.parent_seq, e.depth, e.direct, e.events, e.parent_step, e.failing, e.metadata, e.flow_key, e.order_key,
+        e.created_at, e.started_at, current.now, e.event_version,
         e.attempt, e.rank, e.lane, e.tenant_id, e.task, e.queue, 'completed', e.event_name, e.payload, e.tags, e.result, e.progress
     FROM ended e, current
     RETURNING seq
@@ -26,16 +30,18 @@ WITH current AS MATERIALIZED (
     ORDER BY r.rank, r.vstart LIMIT $11 FOR UPDATE OF r SKIP LOCKED
 ), taken AS (
     UPDATE cgk_jobs.runs r
-    SET state = 'running', claim = r.claim + 1, worker = $7, started_at = coalesce(r.started_at, current.now), due_at = NULL
+    SET state = 'running', claim = r.claim + 1, worker = $7, started_at = coalesce(r.started_at, current.now), due_at = NULL, woken = false
     FROM candidates c, current
     WHERE r.tenant_id = c.tenant_id AND r.seq = c.seq AND c.task = ANY ($12::text[]) AND c.tenant_id <> ALL ($13::text[])
         AND (c.expires_at IS NULL OR c.expires_at > current.now)
     RETURNING r.seq, r.nonce, r.claim, r.tenant_id, r.task, r.queue, r.attempt, r.event_seq, r.event_name, r.event_version, r.payload,
-        r.tags, r.expires_at, r.vstart, r.lane, r.created_at, r.slots, r.rank
+        r.tags, r.expires_at, r.vstart, r.lane, r.created_at, r.slots, r.rank, r.parent_seq, r.parent_step, r.depth, r.failing,
+        r.order_key
 )
 SELECT (SELECT count(*) FROM kept) AS ended, (SELECT count(*) FROM candidates) AS candidates, (SELECT version FROM current) AS version,
     EXISTS (SELECT FROM cgk_jobs.jumps WHERE queue = $8) AS jumps,
     t.seq, t.nonce, t.claim, t.tenant_id, t.task, t.queue, t.attempt, t.event_seq, t.event_name, t.event_version, t.payload, t.tags,
-    t.expires_at, t.vstart, t.lane, 0::double precision AS jumped, t.created_at, t.slots
+    t.expires_at, t.vstart, t.lane, 0::double precision AS jumped, t.created_at, t.slots, t.parent_seq, t.parent_step,
+    t.depth, t.failing, t.order_key
 FROM (SELECT) AS always LEFT JOIN taken t ON true
 ORDER BY t.rank, t.vstart

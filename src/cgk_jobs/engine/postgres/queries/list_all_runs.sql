@@ -14,11 +14,11 @@ WITH newest AS MATERIALIZED (
 )
 SELECT r.seq, r.nonce, r.tenant_id, r.task, r.queue, r.state, r.lane, r.attempt, r.claim, r.worker, r.event_seq, r.event_name,
     r.event_version, r.payload, NULL::text AS result, r.error, r.progress, r.tags, r.created_at, r.due_at, r.started_at,
-    NULL::bigint AS finished_at, r.held_by, r.expires_at, r.tick_at, r.replay_of
+    NULL::bigint AS finished_at, r.held_by, r.expires_at, r.tick_at, r.replay_of, r.parent_seq, r.failing, r.metadata, r.events
 FROM newest n JOIN cgk_jobs.runs r ON r.tenant_id = n.tenant_id AND r.seq = n.seq
 UNION ALL
 SELECT r.seq, r.nonce, r.tenant_id, r.task, r.queue, r.state, r.lane, r.attempt, r.claim, NULL::integer, r.event_seq, r.event_name,
     r.event_version, r.payload, r.result, r.error, r.progress, r.tags, r.created_at, NULL::bigint, r.started_at, r.finished_at,
-    NULL::text, r.expires_at, r.tick_at, r.replay_of
+    NULL::text, r.expires_at, r.tick_at, r.replay_of, r.parent_seq, r.failing, r.metadata, r.events
 FROM newest n JOIN cgk_jobs.finished_runs r ON r.tenant_id = n.tenant_id AND r.seq = n.seq
 ORDER BY 1 DESC

@@ -1,1 +1,1 @@
-SELECT task, event, queue, rank, lane, expires, tags FROM cgk_jobs.subscriptions ORDER BY task COLLATE "C"
+SELECT task, event, queue, rank, lane, expires, tags, flow FROM cgk_jobs.subscriptions ORDER BY task COLLATE "C"

@@ -4,8 +4,12 @@ WITH ended AS (
     WHERE f.tenant_id = $1 AND f.seq = $2 AND f.state IN ('failed', 'cancelled', 'expired')
     RETURNING f.*
 )
-INSERT INTO cgk_jobs.runs (seq, nonce, event_seq, claim, tick_at, replay_of, created_at, started_at, event_version, attempt, rank, lane,
+INSERT INTO cgk_jobs.runs (seq, nonce, event_seq, claim, tick_at, replay_of,
+        parent_seq, depth, direct, events, parent_step, failing, metadata, flow_key, order_key,
+        created_at, started_at, event_version, attempt, rank, lane,
     tenant_id, task, queue, state, event_name, payload, tags, progress)
-SELECT e.seq, e.nonce, e.event_seq, e.claim, e.tick_at, e.replay_of, e.created_at, e.started_at, e.event_version, 1, e.rank, e.lane,
+SELECT e.seq, e.nonce, e.event_seq, e.claim, e.tick_at, e.replay_of,
+        e.parent_seq, e.depth, e.direct, e.events, e.parent_step, NULL, e.metadata, e.flow_key, e.order_key,
+        e.created_at, e.started_at, e.event_version, 1, e.rank, e.lane,
     e.tenant_id, e.task, e.queue, 'retrying', e.event_name, e.payload, e.tags, e.progress
 FROM ended e
