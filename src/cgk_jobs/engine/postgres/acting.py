@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cgk_jobs.engine.flow import ORDER_HOLD, excludes_others
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
-from cgk_jobs.engine.postgres.limits import LimitBook
+from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.lines import flow_lock, lock_keys
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import revived
 from cgk_jobs.engine.postgres.readying import Waiting, make_ready
 from cgk_jobs.engine.records import RunKey
+from cgk_jobs.errors import DuplicateKey
+from cgk_jobs.wire.ids import to_id
 
-__all__ = ["Cancelled", "cancel", "copy_steps", "finish", "retry", "slots_of"]
+__all__ = ["Cancelled", "cancel", "cancel_in", "copy_steps", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,56 +30,73 @@ class Cancelled:
     made_ready: int
 
 
-async def cancel(database: Database, limits: LimitBook, runs: Sequence[RunKey]) -> Cancelled:
-    """Cancel runs that wait, and ask the workers of those that run to."""
-    keys = sorted(set(runs))
-    if not keys:
+async def cancel(database: Database, endings: Endings, runs: Sequence[RunKey], *, tree: bool) -> Cancelled:
+    """Cancel runs that wait, and ask the workers of those that run to. ``tree``: with every run they called."""
+    if not runs:
         return Cancelled(0, [], 0)
-
-    async def verb(work: Work) -> Cancelled:
-        # Locked in the order of their keys first: who claims one of them now is waited for, and no two cancels wait in a
-        # circle.
-        rows = await work.rows("lock_runs", *zip(*keys, strict=True))
-        running = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] == "running"]
-        waiting = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] != "running"]
-        if running:
-            await work.run("ask_cancel", *zip(*running, strict=True))
-        made_ready = await finish(work, limits, waiting, "cancelled", database.now)
-        return Cancelled(len(rows), [key.seq for key in waiting], made_ready)
-
-    return await database.retried(verb)
+    return await database.retried(lambda work: cancel_in(work, endings, runs, database.now, tree=tree))
 
 
-async def finish(work: Work, limits: LimitBook, keys: Sequence[RunKey], state: str, now: int | None) -> int:
-    """End runs nobody runs, whose rows the caller holds; returns how many runs could start on the slots they gave up."""
-    if not keys:
-        return 0
-    ordered = sorted(keys)
-    ended = await work.rows("finish_runs", *zip(*ordered, strict=True), [state] * len(ordered), now)
-    made_ready = await limits.free(work, slots_of(ended))
-    await limits.give_back(work, [(row["tenant_id"], row["payload_bytes"]) for row in ended])
-    return made_ready
-
-
-def slots_of(rows: Iterable[Any]) -> dict[tuple[str, str], int]:
-    """How many slots rows with ``tenant_id`` and ``slots`` hold, by tenant and key."""
-    counts: dict[tuple[str, str], int] = {}
-    for row in rows:
-        for key in json.loads(row["slots"] or "[]"):
-            mark = (row["tenant_id"], key)
-            counts[mark] = counts.get(mark, 0) + 1
-    return counts
+async def cancel_in(
+    work: Work,
+    endings: Endings,
+    runs: Sequence[RunKey],
+    now: int | None,
+    *,
+    tree: bool = True,
+    reason: str | None = None,
+) -> Cancelled:
+    """``cancel`` in the caller's transaction. ``reason`` is kept as the error of those that waited."""
+    keys = sorted(set(runs))
+    if tree:
+        below = await work.rows("unfinished_below", *zip(*keys, strict=True))
+        keys = sorted({*keys, *[RunKey(row["tenant_id"], row["seq"]) for row in below]})
+    lines = await work.rows("lines_of_runs", *zip(*keys, strict=True))
+    await endings.lines.lock(work, [(row["tenant_id"], row["order_key"]) for row in lines])
+    # Locked in the order of their keys, before any is written: who claims one of them now is waited for, and no two cancels
+    # wait in a circle.
+    rows = await work.rows("lock_runs", *zip(*keys, strict=True))
+    running = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] == "running"]
+    waiting = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] != "running"]
+    if running:
+        await work.run("ask_cancel", *zip(*running, strict=True))
+    made_ready = await endings.finish(work, waiting, "cancelled", now, reason)
+    return Cancelled(len(rows), [key.seq for key in waiting], made_ready)
 
 
 async def retry(
-    database: Database, placing: Placing, configuration: Configuration, run: RunKey, queue: str, lane: int
+    database: Database,
+    endings: Endings,
+    placing: Placing,
+    configuration: Configuration,
+    run: RunKey,
+    queue: str,
+    lane: int,
 ) -> bool:
-    """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly."""
+    """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly.
+
+    Raises ``DuplicateKey`` if its key allows one run at a time and there is one.
+    """
 
     async def verb(work: Work) -> bool:
-        if not await work.run("revive_run", *run):
+        row = await work.row("find_ended", *run)
+        if row is None:
             return False
-        await make_ready(work, placing, configuration, [Waiting(*run, queue, lane)])
+        flow_key, order_key = row
+        if flow_key is not None:
+            await lock_keys(work, [flow_lock(run.tenant_id, flow_key)])
+        if excludes_others(flow_key):
+            other = await work.row("find_unfinished", run.tenant_id, flow_key)
+            if other is not None:
+                raise DuplicateKey(
+                    f"run {to_id(*other)} of the same key has not ended: wait for it, or cancel it first"
+                )
+        await endings.lines.lock(work, [(run.tenant_id, order_key)])
+        behind = order_key is not None and await endings.lines.is_held(work, run.tenant_id, order_key)
+        if not await work.run("revive_run", *run, ORDER_HOLD if behind else None):
+            return False
+        if not behind:
+            await make_ready(work, placing, configuration, [Waiting(*run, queue, lane)])
         await revived(work, configuration, *run)
         return True
 

@@ -12,6 +12,8 @@ from cgk_jobs.engine.postgres.batch import Batch
 from cgk_jobs.engine.postgres.charging import costs_of, targets_of
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.flow_sending import FlowSending, StorePlain
+from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.keys import KeyBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import charge_sends
@@ -52,6 +54,7 @@ class Sending:
         database: Database,
         configuration: Configuration,
         placing: Placing,
+        gate: FlowGate,
         told: Callable[[int, int | None], None],
     ) -> None:
         self._database = database
@@ -60,6 +63,7 @@ class Sending:
         self._told = told
         self._nonces = Nonces()
         self._keys = KeyBook(database)
+        self._flow = FlowSending(configuration, placing, gate, self._nonces)
         self.quota_watchers: list[Callable[[Crossing], None]] = []
         self._turnstiles: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turnstile] = WeakKeyDictionary()
 
@@ -232,6 +236,16 @@ class Sending:
             if unseen:
                 await configuration.see(unseen)
             version = configuration.version
+            if self._flow.concerns(events):
+                if work is self._database:
+                    return await self._database.retried(lambda work: self._store(work, events))
+                batch = Batch(self._placing, self._nonces)
+                batch.crossings = crossings
+                answers = await self._flow.store(work, events, version, self._plainly(work, version, now), batch)
+                if answers is not None:
+                    return answers, batch
+                await configuration.refresh(work)
+                continue
             batch = self._batch(events, now)
             batch.crossings = crossings
             if batch.has_runs and batch.has_unrouted and work is self._database:
@@ -245,6 +259,16 @@ class Sending:
         raise ProviderUnavailable(
             "the ledger's settings change faster than they are read: look for a process that restarts in a loop"
         )
+
+    def _plainly(self, work: Work, version: int | None, now: int | None) -> StorePlain:
+        async def store(events: Sequence[NewEvent], told: Batch) -> list[Stored] | None:
+            batch = self._batch(events, now)
+            told.made_ready += batch.made_ready
+            moments = [one for one in (told.first_due, batch.first_due) if one is not None]
+            told.first_due = min(moments, default=None)
+            return await self._write(work, batch, version, now)
+
+        return store
 
     async def _write_together(self, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
         return await self._database.retried(lambda work: self._write(work, batch, version, now))

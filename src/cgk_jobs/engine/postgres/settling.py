@@ -6,8 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cgk_jobs.engine.flow import cancelled_instead
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import give_back_settled
@@ -46,11 +48,19 @@ def is_plain(item: Settlement) -> bool:
 class Settling:
     """Settles attempts in one transaction, rows in the order of their keys so that bulk writers never wait in a circle."""
 
-    def __init__(self, database: Database, configuration: Configuration, placing: Placing, limits: LimitBook) -> None:
+    def __init__(
+        self,
+        database: Database,
+        configuration: Configuration,
+        placing: Placing,
+        limits: LimitBook,
+        endings: Endings,
+    ) -> None:
         self._database = database
         self._configuration = configuration
         self._placing = placing
         self._limits = limits
+        self._endings = endings
 
     def columns(self, plain: Sequence[Settlement]) -> list[list[object]]:
         """Tenants, numbers, claims and results of plain settlements, in the order of their keys."""
@@ -90,6 +100,9 @@ class Settling:
     async def _settle(self, work: Work, items: Sequence[Settlement]) -> Settled:
         settled = Settled()
         landed: set[RunKey] = set()
+        ends = [item.claim for item in items if item.claim.order_key is not None]
+        await self._endings.lines.lock(work, [(claim.tenant_id, claim.order_key) for claim in ends])
+        items = await self._stopped(work, items)
         ending = [item for item in items if item.state in FINAL]
         going_on = [item for item in items if item.state not in FINAL]
         if ending:
@@ -115,11 +128,32 @@ class Settling:
                     if key not in kept:
                         mark = (item.claim.tenant_id, key)
                         slots[mark] = slots.get(mark, 0) + 1
-        settled.made_ready = await self._limits.free(work, slots)
+        over = [item.claim for item in written if item.state in FINAL]
+        settled.made_ready = await self._endings.lines.advance(work, [(one.tenant_id, one.order_key) for one in over])
+        settled.made_ready += await self._limits.free(work, slots)
         settled.made_ready += sum(item.state == "queued" for item in written)
         await give_back_settled(work, self._configuration, [item for item in written if item.state in FINAL])
         settled.first_due = min((item.due_at for item in written if item.due_at is not None), default=None)
         return settled
+
+    async def _stopped(self, work: Work, items: Sequence[Settlement]) -> list[Settlement]:
+        """Asked to stop, they failed, slept or were put back instead: they must not start again, unless to be undone."""
+        going_on = [
+            item.claim
+            for item in items
+            if item.state not in FINAL and item.failing is None and item.claim.failing is None
+        ]
+        if not going_on:
+            return list(items)
+        columns = zip(*[(*claim.key, claim.token) for claim in going_on], strict=True)
+        asked = {
+            RunKey(row["tenant_id"], row["seq"])
+            for row in await work.rows("asked_to_cancel", *columns)
+            if row["cancel_asked"]
+        }
+        return [
+            cancelled_instead(item) if item.claim.key in asked and item.claim in going_on else item for item in items
+        ]
 
     def _suspended(self, item: Settlement) -> tuple[object, ...]:
         held_by, vstart, moved_for = item.held_by, None, 0

@@ -17,6 +17,8 @@ from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.desk import Desk
 from cgk_jobs.engine.postgres.doorbell import Bell
+from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.joining.binding import Binding
 from cgk_jobs.engine.postgres.joining.sending import JoinedSending
 from cgk_jobs.engine.postgres.joining.steps import JoinedSteps, StepTransaction
@@ -60,8 +62,15 @@ class PostgresStore:
         self._configuration = Configuration(self._database)
         self._placing = Placing(lambda: self._configuration.weights)
         self._limits = LimitBook(self._placing, self._configuration)
-        self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits)
-        self._sending = Sending(self._database, self._configuration, self._placing, self._sent)
+        self._endings = Endings(self._configuration, self._placing, self._limits)
+        self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits, self._endings)
+        self._sending = Sending(
+            self._database,
+            self._configuration,
+            self._placing,
+            FlowGate(self._configuration, self._placing, self._endings),
+            self._sent,
+        )
         self._charging_apart = ChargingApart(self._database, self._configuration)
         self._bell = Bell(self._database)
         binding = Binding(self._database)
@@ -69,8 +78,10 @@ class PostgresStore:
         self._joined_steps = JoinedSteps(self._database, binding)
         self._readying: set[asyncio.Task[None]] = set()
         days = Days(self._database)
-        self._seats = seats.Seats(self._database, self._limits, days, self._rescued)
-        self._upkeep = PostgresUpkeep(self._database, self._configuration, self._placing, self._limits, days)
+        self._seats = seats.Seats(self._database, self._limits, self._endings, days, self._rescued)
+        self._upkeep = PostgresUpkeep(
+            self._database, self._configuration, self._placing, self._limits, self._endings, days
+        )
         self.reads = PostgresReads(self._database)
         self._listeners: list[Hints] = []
         self._publishing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
@@ -185,18 +196,21 @@ class PostgresStore:
     async def write_progress(self, claim: Claim, progress: str) -> bool:
         return await journal.write_progress(self._database, claim, progress)
 
+    async def write_metadata(self, claim: Claim, changes: str) -> bool:
+        return await journal.write_metadata(self._database, claim, changes)
+
     async def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> bool:
         return await journal.append_log(self._database, claim, lines)
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    async def cancel(self, runs: Sequence[RunKey]) -> int:
-        cancelled = await acting.cancel(self._database, self._limits, runs)
+    async def cancel(self, runs: Sequence[RunKey], *, tree: bool = True) -> int:
+        cancelled = await acting.cancel(self._database, self._endings, runs, tree=tree)
         self._tell(cancelled.made_ready, None, cancelled.ended)
         return cancelled.count
 
     async def retry(self, run: RunKey, queue: str, lane: int) -> bool:
-        done = await acting.retry(self._database, self._placing, self._configuration, run, queue, lane)
+        done = await acting.retry(self._database, self._endings, self._placing, self._configuration, run, queue, lane)
         self._tell(int(done), None, ())
         return done
 

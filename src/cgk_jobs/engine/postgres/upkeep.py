@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cgk_jobs.clock import monotonic
-from cgk_jobs.engine.postgres.acting import finish
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.partitions import DAY, Days
 from cgk_jobs.engine.postgres.placing import Placing
@@ -43,12 +43,19 @@ class PostgresUpkeep:
     """The upkeep of one ledger by one process. Harmless when several processes do it."""
 
     def __init__(
-        self, database: Database, configuration: Configuration, placing: Placing, limits: LimitBook, days: Days
+        self,
+        database: Database,
+        configuration: Configuration,
+        placing: Placing,
+        limits: LimitBook,
+        endings: Endings,
+        days: Days,
     ) -> None:
         self._database = database
         self._configuration = configuration
         self._placing = placing
         self._limits = limits
+        self._endings = endings
         self._days = days
         self._day = 0
         self._reached: tuple[str, int] = ("", 0)
@@ -67,7 +74,7 @@ class PostgresUpkeep:
         now = self._database.now
         rows = await work.rows("expired_runs", now, _EXPIRED_AT_ONCE)
         keys = [RunKey(row["tenant_id"], row["seq"]) for row in rows]
-        made_ready = await finish(work, self._limits, keys, "expired", now)
+        made_ready = await self._endings.finish(work, keys, "expired", now)
         return Expired([key.seq for key in keys], made_ready)
 
     # -- forgetting --------------------------------------------------------------------------------------------------
@@ -118,6 +125,7 @@ class PostgresUpkeep:
 
     async def _forget(self, before: int) -> None:
         await self._repeat("prune_keys", self._database.now)
+        await self._repeat("prune_throttles", self._database.now)
         if self._database.now is None:
             if monotonic() < self._forget_at:
                 return
