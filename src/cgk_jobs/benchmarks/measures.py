@@ -15,11 +15,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cgk_jobs import Context, Event, Jobs
+from cgk_jobs.benchmarks.machine import in_another_process, peak_mb
+from cgk_jobs.benchmarks.workflows import fan_out, long_runs, sleepers
 
 __all__ = ["MEASURES", "Ping"]
 
 TENANTS = 50
 SENDERS = 64
+_HERE = "cgk_jobs.benchmarks.measures"
 
 
 class Ping(Event, name="benchmark.ping"):
@@ -100,7 +103,7 @@ async def concurrent_sends(folder: Path, count: int) -> dict[str, float]:
 
 async def runs_finished(folder: Path, count: int) -> dict[str, float]:
     """Runs claimed, executed and settled a second by one worker process, and the most memory it had."""
-    await _in_another_process("fill", folder, count)
+    await in_another_process(_HERE, "fill", folder, count)
     bench = Bench(folder)
     begun = time.perf_counter()
     await bench.jobs.start()
@@ -108,16 +111,6 @@ async def runs_finished(folder: Path, count: int) -> dict[str, float]:
     seconds = time.perf_counter() - begun
     await bench.jobs.stop()
     return {"per_second": count / seconds, "peak_mb": peak_mb()}
-
-
-async def _in_another_process(function: str, folder: Path, count: int) -> None:
-    code = (
-        f"import asyncio,sys; from pathlib import Path; from cgk_jobs.benchmarks.measures import {function}; "
-        f"asyncio.run({function}(Path(sys.argv[1]), int(sys.argv[2])))"
-    )
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(folder), str(count))
-    if await process.wait():
-        raise RuntimeError(f"the process that was to {function} ended with {process.returncode}")
 
 
 async def fill(folder: Path, count: int) -> None:
@@ -142,7 +135,7 @@ async def start_other_process(folder: Path, count: int) -> dict[str, float]:
     """Milliseconds from the call of ``send`` to the handler's first line in another process."""
     bench = Bench(folder)
     await bench.jobs.start()
-    sending = asyncio.create_task(_in_another_process("send_slowly", folder, count))
+    sending = asyncio.create_task(in_another_process(_HERE, "send_slowly", folder, count))
     await bench.finish(count)
     await sending
     await bench.jobs.stop()
@@ -170,16 +163,6 @@ def percentiles(nanoseconds: list[int]) -> dict[str, float]:
     return {f"p{share}_ms": ordered[round(last * share / 100)] / 1e6 for share in (50, 95, 99)}
 
 
-def peak_mb() -> float:
-    """The most memory this process had. ``VmHWM``, since ``ru_maxrss`` is inherited from the parent; 0 where unknown."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0.0
-    kilobytes = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), "0")
-    return int(kilobytes) / 1024
-
-
 Measure = Callable[[Path, int], Awaitable[dict[str, float]]]
 MEASURES: dict[str, tuple[Measure, int]] = {
     "runs finished": (runs_finished, 60_000),
@@ -188,6 +171,9 @@ MEASURES: dict[str, tuple[Measure, int]] = {
     "batch sends": (batch_sends, 60_000),
     "start, same process": (start_same_process, 500),
     "start, other process": (start_other_process, 500),
+    "steps": (long_runs, 1_000),
+    "fan-out": (fan_out, 10_000),
+    "sleepers": (sleepers, 20_000),
 }
 """Each measure and how many events it takes."""
 
