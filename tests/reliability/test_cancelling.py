@@ -132,10 +132,16 @@ def finishes(ctx: Context) -> str:
 
 
 @pytest.mark.parametrize(
-    ("ending", "state"), [(stops, "cancelled"), (works_on, "cancelled"), (raises, "cancelled"), (finishes, "completed")]
+    ("ending", "state", "error"),
+    [
+        (stops, "cancelled", "cancelled while it ran"),
+        (works_on, "cancelled", "cancelled while it ran"),
+        (raises, "cancelled", "ValueError: disturbed"),
+        (finishes, "completed", None),
+    ],
 )
 async def test_a_plain_handler_runs_until_its_next_checkpoint_and_is_called_running_till_then(
-    jobs: Jobs, jobs_harness: JobsHarness, ending: Ending, state: str
+    jobs: Jobs, jobs_harness: JobsHarness, ending: Ending, state: str, error: str | None
 ) -> None:
     begun, go = threading.Event(), threading.Event()
     attempts: list[int] = []
@@ -157,7 +163,7 @@ async def test_a_plain_handler_runs_until_its_next_checkpoint_and_is_called_runn
             go.set()
             run = await ended(jobs, sent.run_id)
     await jobs_harness.drain(with_scheduled=True)
-    assert (run.state, attempts) == (state, [1])
+    assert (run.state, run.error, attempts) == (state, error, [1])
 
 
 async def test_a_thread_that_does_not_stop_is_given_up_when_its_time_is_over(

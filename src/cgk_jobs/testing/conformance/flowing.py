@@ -46,7 +46,7 @@ class FlowSuite(StoreCase):
 
     async def test_unique_is_apart_for_each_tenant_and_key(self, ledger: Driver) -> None:
         await self._declare(ledger, Flow(unique=Unique(by=("k", "n"))))
-        sends = [("a", 1, "acme"), ("a", 2, "acme"), ("b", 1, "acme"), ("a", 1, "rival")]
+        sends = [("a", 1, "acme"), ("a", 2, "acme"), ("b", 1, "acme"), ("a", 1, "aaron"), ("a", 1, "rival")]
         sent = [await self._send(ledger, *one) for one in sends]
         assert not any(one.duplicate for one in sent)
         assert (await self._send(ledger, "a", 1, "rival")).runs == sent[-1].runs
@@ -169,7 +169,7 @@ class FlowSuite(StoreCase):
 
     async def test_throttle_is_apart_for_each_tenant_and_key_and_forgets(self, ledger: Driver) -> None:
         await self._declare(ledger, Flow(throttle=Throttle(1, 10, by="k")))
-        keys = (("a", 0, "acme"), ("b", 0, "acme"), ("a", 0, "rival"))
+        keys = (("a", 0, "acme"), ("b", 0, "acme"), ("a", 0, "aaron"), ("a", 0, "rival"))
         assert all([(await self._send(ledger, *key)).runs for key in keys])
         refused = await self._send(ledger)
         assert (refused.event_seq, refused.runs) == (0, [])
