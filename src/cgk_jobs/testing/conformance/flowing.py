@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.records import NewEvent, RunKey, Stored
 from cgk_jobs.errors import DuplicateKey, InvalidEvent
 from cgk_jobs.tasks.flow import Batch, Debounce, Flow, Latest, Throttle, Unique
@@ -31,8 +32,9 @@ class FlowSuite(StoreCase):
     async def test_unique_answers_the_run_there_is_until_it_has_ended(self, ledger: Driver) -> None:
         await self._declare(ledger, Flow(unique=Unique(by="k")))
         first = await self._send(ledger)
-        second = await self._send(ledger, number=1)
+        second = await self._send(ledger, number=1, tags="x")
         assert (second.duplicate, second.runs) == (True, first.runs)
+        assert await ledger.store.reads.count(RunFilter("acme", tag="x")) == {}, "a duplicate leaves the run as it is"
         (claim,) = await ledger.claim()
         assert (await self._send(ledger)).runs == first.runs
         await ledger.settle(claim, "retrying", attempt=2, due_at=ledger.clock.micros() + SECOND)
