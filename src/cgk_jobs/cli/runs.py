@@ -165,7 +165,8 @@ def _standing(step: StepView) -> str:
 
 def _masked_step(jobs: Jobs, step: StepView) -> StepView:
     """A step as it is; of an event that was waited for, its payload masked, or left out where nobody can say how."""
-    values: dict[str, Any] = {**cast("dict[str, Any]", step.result)} if isinstance(step.result, dict) else {}
+    result = step.result
+    values = dict(cast("dict[str, Any]", result)) if isinstance(result, dict) else {}
     if values.keys() != _ANSWER:
         return step
     values["payload"] = _mask_event(jobs, str(values.get("event", "")), values["payload"])
