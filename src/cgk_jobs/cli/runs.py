@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -167,9 +167,10 @@ def _standing(step: StepView) -> str:
 
 def _masked_step(jobs: Jobs, step: StepView) -> StepView:
     """A step as it is; of an event that was waited for, its payload masked, or left out where nobody can say how."""
-    if not isinstance(step.result, dict) or set(step.result) != _ANSWER:
+    result = step.result
+    values = dict(cast("dict[str, Any]", result)) if isinstance(result, dict) else {}
+    if values.keys() != _ANSWER:
         return step
-    values: dict[str, Any] = dict(step.result)
     values["payload"] = _mask_event(jobs, str(values.get("event", "")), values["payload"])
     return replace(step, result=values)
 
