@@ -235,23 +235,19 @@ def free_port() -> int:
 def make_server(binaries: Path) -> PostgresServer:
     """A new server, started."""
     home = Path(tempfile.mkdtemp(prefix="cgk-jobs-pg-"))
+    secret = home / "password"
+    secret.write_text(PASSWORD)
+    if os.getuid() == 0:
+        for path in (home, secret):
+            os.chown(path, NOBODY, NOBODY)
+    url = f"postgresql://postgres:{quote(PASSWORD)}@127.0.0.1:{free_port()}/postgres"
+    server = PostgresServer(url, home, binaries)
     try:
-        secret = home / "password"
-        secret.write_text(PASSWORD)
-        if os.getuid() == 0:
-            for path in (home, secret):
-                os.chown(path, NOBODY, NOBODY)
         run_binary(
             binaries / "initdb",
             *("-D", str(home / "data"), "-U", "postgres", "--encoding=UTF8", "--no-locale", "--no-sync"),
             *("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={secret}"),
         )
-    except BaseException:
-        shutil.rmtree(home, ignore_errors=True)
-        raise
-    url = f"postgresql://postgres:{quote(PASSWORD)}@127.0.0.1:{free_port()}/postgres"
-    server = PostgresServer(url, home, binaries)
-    try:
         server.start()
     except BaseException:
         server.close()
