@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,7 @@ from cgk_jobs.engine.postgres.flow_sending import FlowSending, StorePlain
 from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.keys import KeyBook
 from cgk_jobs.engine.postgres.placing import Placing
-from cgk_jobs.engine.postgres.quotas import charge_sends
+from cgk_jobs.engine.postgres.quotas import adjust_sends, charge_sends
 from cgk_jobs.engine.quotas import NOTHING, Cost, Crossing
 from cgk_jobs.engine.records import NewEvent, Stored
 from cgk_jobs.errors import ProviderUnavailable
@@ -243,6 +243,8 @@ class Sending:
                 batch.crossings = crossings
                 answers = await self._flow.store(work, events, version, self._plainly(work, version, now), batch)
                 if answers is not None:
+                    if costs:
+                        await adjust_sends(work, configuration, costs, _new_runs(events, answers))
                     return answers, batch
                 await configuration.refresh(work)
                 continue
@@ -299,6 +301,14 @@ class Sending:
                 return None
             unrouted = alone
         return batch.answers(bases, seqs, unrouted)
+
+
+def _new_runs(events: Sequence[NewEvent], stored: Sequence[Stored]) -> Iterator[tuple[str, int]]:
+    """Tenant and number of each run that was made for its event, and not for an earlier one that it joined."""
+    for event, one in zip(events, stored, strict=True):
+        for seq in one.run_seqs:
+            if seq > one.event_seq and not one.duplicate:
+                yield event.tenant_id, seq
 
 
 async def _nothing_more(work: Work, stored: list[Stored]) -> None:
