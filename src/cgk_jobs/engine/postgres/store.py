@@ -44,6 +44,7 @@ from cgk_jobs.engine.records import (
 )
 from cgk_jobs.engine.store import Hints, WorkerSeat
 from cgk_jobs.errors import DuplicateKey, JobsError
+from cgk_jobs.runtime.entries import JournalEntry
 
 __all__ = ["PostgresStore"]
 
@@ -165,12 +166,29 @@ class PostgresStore:
         self._tell(settled.made_ready, settled.first_due, settled.finished)
         return exchange
 
-    async def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
-        return await journal.record_step(self._database, claim, name, result)
+    async def record_step(
+        self,
+        claim: Claim,
+        name: str,
+        result: str | None,
+        *,
+        place: int | None = None,
+        ordered: bool = False,
+        undoable: bool = False,
+        failed: bool = False,
+        pending: int = 0,
+    ) -> bool:
+        return await journal.record(
+            self._database, self._database.now, claim, name, result,
+            place=place, ordered=ordered, undoable=undoable, failed=failed, pending=pending,
+        )  # fmt: skip
 
-    async def record_step_in(self, connection: Any, claim: Claim, name: str, result: str | None) -> bool:
-        """Journal a finished step in the open transaction of the application's; see ``JoinedSteps.record_in``."""
-        return await self._joined_steps.record_in(connection, claim, name, result)
+    async def journal(self, claim: Claim) -> list[JournalEntry]:
+        return await journal.entries(self._database, claim)
+
+    async def record_step_in(self, connection: Any, claim: Claim, entry: JournalEntry) -> bool:
+        """Journal a step in the open transaction of the application's; see ``JoinedSteps.record_in``."""
+        return await self._joined_steps.record_in(connection, claim, entry)
 
     def step_transaction(self, connection: Any, claim: Claim) -> AbstractAsyncContextManager[StepTransaction]:
         """A transaction of the application's connection for one step; see ``JoinedSteps.transaction``."""

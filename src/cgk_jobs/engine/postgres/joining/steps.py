@@ -11,6 +11,7 @@ from cgk_jobs.engine.postgres.joining.binding import Binding
 from cgk_jobs.engine.postgres.joining.connections import UserConnection, recognise
 from cgk_jobs.engine.records import Claim
 from cgk_jobs.portal import on_callers_thread
+from cgk_jobs.runtime.entries import JournalEntry
 
 __all__ = ["JoinedSteps", "StepTransaction"]
 
@@ -25,9 +26,9 @@ class StepTransaction:
         self._connection = connection
         self._claim = claim
 
-    async def record(self, name: str, result: str | None) -> bool:
+    async def record(self, entry: JournalEntry) -> bool:
         """Journal the step, as the last thing before the commit; see :meth:`JoinedSteps.record_in`."""
-        return await self._steps.write(self._connection, self._claim, name, result)
+        return await self._steps.write(self._connection, self._claim, entry)
 
 
 class JoinedSteps:
@@ -37,8 +38,8 @@ class JoinedSteps:
         self._database = database
         self._binding = binding
 
-    async def record_in(self, connection: Any, claim: Claim, name: str, result: str | None) -> bool:
-        """Journal a finished step (JSON) in the open transaction of ``connection``. Nothing but the commit should follow.
+    async def record_in(self, connection: Any, claim: Claim, entry: JournalEntry) -> bool:
+        """Journal a step in the open transaction of ``connection``. Nothing but the commit should follow.
 
         False: the attempt lost its run, or the step is finished already; the transaction must then be rolled back, since what
         it did was or will be done by another attempt. The run's row is locked until the transaction ends: a rescue waits.
@@ -46,7 +47,7 @@ class JoinedSteps:
         """
         joined = await on_callers_thread(lambda: recognise(connection, FEATURE))
         await joined.require_transaction()
-        return await self.write(joined, claim, name, result)
+        return await self.write(joined, claim, entry)
 
     @asynccontextmanager
     async def transaction(self, connection: Any, claim: Claim) -> AsyncGenerator[StepTransaction, None]:
@@ -59,10 +60,12 @@ class JoinedSteps:
             await self._binding.check(joined, FEATURE)
             yield StepTransaction(self, joined, claim)
 
-    async def write(self, connection: UserConnection, claim: Claim, name: str, result: str | None) -> bool:
+    async def write(self, connection: UserConnection, claim: Claim, entry: JournalEntry) -> bool:
         """Check the fence and write the row."""
         now = self._database.now
-        values = (str(claim.seq), str(claim.token), name, result, None if now is None else str(now))
+        numbers = [str(claim.seq), str(claim.token)]
+        marks = [str(int(mark)) for mark in entry[2:]]
+        values = (*numbers, entry.name, entry.result, None if now is None else str(now), *marks)
         async with self._binding.bound(connection, claim.tenant_id, FEATURE):
             row = await connection.row(QUERIES["record_step_in_transaction"], *values)
         return row is not None and row[0] is True

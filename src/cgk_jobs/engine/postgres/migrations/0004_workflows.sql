@@ -46,3 +46,41 @@ CREATE POLICY worker_all ON cgk_jobs.event_waits TO cgk_jobs_worker USING (true)
 CREATE POLICY worker_all ON cgk_jobs.awaited_events TO cgk_jobs_worker USING (true) WITH CHECK (true);
 CREATE POLICY worker_all ON cgk_jobs.event_marks TO cgk_jobs_worker USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON cgk_jobs.event_waits, cgk_jobs.awaited_events, cgk_jobs.event_marks TO cgk_jobs_worker;
+
+-- A step in the transaction of its own writes may have been pending before, and says more of itself than its result.
+DROP FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, bigint);
+CREATE FUNCTION cgk_jobs.record_step(
+    run bigint, fence bigint, step text, outcome text, moment bigint, at_place integer, is_ordered boolean, is_undoable boolean,
+    has_failed boolean, still_pending integer
+) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, cgk_jobs, pg_temp
+AS $$
+DECLARE
+    tenant constant text := cgk_jobs.bound_tenant();
+BEGIN
+    PERFORM FROM cgk_jobs.runs r
+    WHERE r.tenant_id = tenant AND r.seq = run AND r.claim = fence AND r.state = 'running' FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO cgk_jobs.steps AS written (run_seq, place, finished_at, tenant_id, name, result, ordered, undoable, failed, pending)
+    SELECT run, coalesce(at_place, (SELECT count(*) FROM cgk_jobs.steps s WHERE s.tenant_id = tenant AND s.run_seq = run)),
+        coalesce(moment, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint), tenant, step, outcome, is_ordered, is_undoable,
+        has_failed, still_pending
+    ON CONFLICT (tenant_id, run_seq, name) DO UPDATE SET result = excluded.result, finished_at = excluded.finished_at,
+        undoable = excluded.undoable, failed = excluded.failed, pending = excluded.pending
+    WHERE written.pending > 0;
+    RETURN FOUND;
+END $$;
+REVOKE ALL ON FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, bigint, integer, boolean, boolean, boolean, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, bigint, integer, boolean, boolean, boolean, integer)
+    TO cgk_jobs_worker, cgk_jobs_tenant;
+CREATE POLICY owner_finishes ON cgk_jobs.steps FOR UPDATE TO cgk_jobs_owner
+    USING (tenant_id = (SELECT cgk_jobs.bound_tenant())) WITH CHECK (tenant_id = (SELECT cgk_jobs.bound_tenant()));
+
+-- As in 0002: no samples of what tenants wrote.
+ALTER TABLE cgk_jobs.runs ALTER failing SET STATISTICS 0;
+ALTER TABLE cgk_jobs.finished_runs ALTER failing SET STATISTICS 0;
+ALTER TABLE cgk_jobs.event_waits ALTER tenant_id SET STATISTICS 0, ALTER wanted SET STATISTICS 0;
+ALTER TABLE cgk_jobs.event_marks ALTER tenant_id SET STATISTICS 0, ALTER wanted SET STATISTICS 0;
