@@ -45,7 +45,10 @@ TOO_MUCH_FOR_TENANTS = (
 """PostgreSQL's own roles that no tenant's login may be a member of."""
 _FUNCTIONS = {
     "cgk_jobs.bound_tenant()": ("worker", "tenant"),
-    "cgk_jobs.record_step(bigint,bigint,text,text,bigint,integer,boolean,boolean,boolean,integer)": ("worker", "tenant"),
+    "cgk_jobs.record_step(bigint,bigint,text,text,bigint,integer,boolean,boolean,boolean,integer)": (
+        "worker",
+        "tenant",
+    ),
     "cgk_jobs.make_days(integer)": ("worker",),
     "cgk_jobs.drop_days(bigint)": ("worker",),
 }

@@ -10,8 +10,10 @@ from typing import Any
 from cgk_jobs.clock import monotonic
 from cgk_jobs.engine.budgets import Draw, draws_of
 from cgk_jobs.engine.holds import unknown_task_hold
+from cgk_jobs.engine.postgres.acting import finish
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.families import Families
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.records import Appetite, Claim, RunKey
@@ -43,11 +45,19 @@ class Claimed:
 class Claiming:
     """Hands out claims of one process."""
 
-    def __init__(self, database: Database, configuration: Configuration, placing: Placing, limits: LimitBook) -> None:
+    def __init__(
+        self,
+        database: Database,
+        configuration: Configuration,
+        placing: Placing,
+        limits: LimitBook,
+        families: Families,
+    ) -> None:
         self._database = database
         self._configuration = configuration
         self._placing = placing
         self._limits = limits
+        self._families = families
         self._careful_until: dict[str, float] = {}
         self._swept_at: dict[str, float] = {}
         self._was_full: set[str] = set()
@@ -186,12 +196,8 @@ class Claiming:
             claims, over = await self._admit(work, claims, draws, rows[0]["now"])
             parked += over
         if expired:
-            keys = sorted(expired)
-            await work.rows(
-                "finish_runs", [key.tenant_id for key in keys], [key.seq for key in keys], ["expired"] * len(keys),
-                self._database.now,
-            )  # fmt: skip
-            found.expired += [key.seq for key in keys]
+            await finish(work, self._limits, self._families, expired, "expired", self._database.now)
+            found.expired += [key.seq for key in expired]
         if moved:
             await work.run("move_back", *zip(*sorted(moved), strict=True))
         if parked:

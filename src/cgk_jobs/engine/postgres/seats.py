@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from cgk_jobs.engine.postgres.acting import finish, slots_of
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.doorbell import Listener
+from cgk_jobs.engine.postgres.families import Families
 from cgk_jobs.engine.postgres.heart import Heart
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.partitions import Days
@@ -44,9 +45,12 @@ class Rescued:
 class Seats:
     """The workers of one process. ``told`` hears what was taken back, after each commit."""
 
-    def __init__(self, database: Database, limits: LimitBook, days: Days, told: Callable[[Rescued], None]) -> None:
+    def __init__(
+        self, database: Database, limits: LimitBook, families: Families, days: Days, told: Callable[[Rescued], None]
+    ) -> None:
         self._database = database
         self._limits = limits
+        self._families = families
         self._days = days
         self._told = told
         self._leases: dict[int, float] = {}
@@ -127,9 +131,9 @@ class Seats:
                     (*key, row["claim"], row["attempt"], "crashed", error) for key, row in zip(keys, rows, strict=True)
                 ]
                 await work.run("insert_attempts", now, *zip(*attempts, strict=True))
-        made_ready = await self._limits.free(work, slots_of(rows))
         ended = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["cancel_asked"]]
-        made_ready += await finish(work, self._limits, ended, "cancelled", now)
+        made_ready = await finish(work, self._limits, self._families, ended, "cancelled", now)
+        made_ready += await self._limits.free(work, slots_of(rows))
         await work.run("remove_worker", worker)
         return Rescued(len(rows), tuple(key.seq for key in ended), made_ready)
 

@@ -17,6 +17,7 @@ from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.desk import Desk
 from cgk_jobs.engine.postgres.doorbell import Bell
+from cgk_jobs.engine.postgres.families import Families
 from cgk_jobs.engine.postgres.joining.binding import Binding
 from cgk_jobs.engine.postgres.joining.sending import JoinedSending
 from cgk_jobs.engine.postgres.joining.steps import JoinedSteps, StepTransaction
@@ -27,6 +28,7 @@ from cgk_jobs.engine.postgres.quotas import put_quotas
 from cgk_jobs.engine.postgres.reads import PostgresReads
 from cgk_jobs.engine.postgres.seats import Rescued
 from cgk_jobs.engine.postgres.sending import Sending
+from cgk_jobs.engine.postgres.spawning import children_of, spawn
 from cgk_jobs.engine.postgres.upkeep import PostgresUpkeep
 from cgk_jobs.engine.quotas import Crossing, TenantQuotas
 from cgk_jobs.engine.records import (
@@ -60,7 +62,8 @@ class PostgresStore:
         self._configuration = Configuration(self._database)
         self._placing = Placing(lambda: self._configuration.weights)
         self._limits = LimitBook(self._placing, self._configuration)
-        self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits)
+        self._families = Families(self._configuration, self._placing)
+        self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits, self._families)
         self._sending = Sending(self._database, self._configuration, self._placing, self._sent)
         self._charging_apart = ChargingApart(self._database, self._configuration)
         self._bell = Bell(self._database)
@@ -69,8 +72,10 @@ class PostgresStore:
         self._joined_steps = JoinedSteps(self._database, binding)
         self._readying: set[asyncio.Task[None]] = set()
         days = Days(self._database)
-        self._seats = seats.Seats(self._database, self._limits, days, self._rescued)
-        self._upkeep = PostgresUpkeep(self._database, self._configuration, self._placing, self._limits, days)
+        self._seats = seats.Seats(self._database, self._limits, self._families, days, self._rescued)
+        self._upkeep = PostgresUpkeep(
+            self._database, self._configuration, self._placing, self._limits, self._families, days
+        )
         self.reads = PostgresReads(self._database)
         self._listeners: list[Hints] = []
         self._publishing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
@@ -203,15 +208,25 @@ class PostgresStore:
     async def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> bool:
         return await journal.append_log(self._database, claim, lines)
 
+    # -- workflows ---------------------------------------------------------------------------------------------------
+
+    async def spawn(
+        self, claim: Claim, entry: JournalEntry, children: Sequence[NewEvent], *, first: int, concurrency: int | None
+    ) -> bool:
+        return await spawn(self._database, self._sending, claim, entry, children, first=first, concurrency=concurrency)
+
+    async def children(self, run: RunKey, *, after: int, count: int) -> list[int]:
+        return await children_of(self._database, run, after=after, count=count)
+
     # -- runs --------------------------------------------------------------------------------------------------------
 
     async def cancel(self, runs: Sequence[RunKey]) -> int:
-        cancelled = await acting.cancel(self._database, self._limits, runs)
+        cancelled = await acting.cancel(self._database, self._limits, self._families, runs)
         self._tell(cancelled.made_ready, None, cancelled.ended)
         return cancelled.count
 
     async def retry(self, run: RunKey, queue: str, lane: int) -> bool:
-        done = await acting.retry(self._database, self._placing, self._configuration, run, queue, lane)
+        done = await acting.retry(self._database, self._placing, self._configuration, self._families, run, queue, lane)
         self._tell(int(done), None, ())
         return done
 

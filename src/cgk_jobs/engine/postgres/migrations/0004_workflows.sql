@@ -84,3 +84,12 @@ ALTER TABLE cgk_jobs.runs ALTER failing SET STATISTICS 0;
 ALTER TABLE cgk_jobs.finished_runs ALTER failing SET STATISTICS 0;
 ALTER TABLE cgk_jobs.event_waits ALTER tenant_id SET STATISTICS 0, ALTER wanted SET STATISTICS 0;
 ALTER TABLE cgk_jobs.event_marks ALTER tenant_id SET STATISTICS 0, ALTER wanted SET STATISTICS 0;
+
+-- A tenant's own sends call nobody's runs: those have a caller only where the engine makes them.
+ALTER POLICY tenant_sends ON cgk_jobs.runs WITH CHECK (
+    tenant_id = (SELECT cgk_jobs.bound_tenant())
+    AND state = 'scheduled' AND due_at IS NOT NULL AND claim = 0 AND attempt = 1 AND vstart = 0 AND moved_for = 0
+    AND worker IS NULL AND started_at IS NULL AND tick_at IS NULL AND held_by IS NULL AND slots IS NULL AND NOT cancel_asked
+    AND error IS NULL AND progress IS NULL AND parent_seq IS NULL AND parent_step IS NULL AND depth = 0 AND NOT woken
+    AND failing IS NULL
+    AND EXISTS (SELECT FROM cgk_jobs.subscriptions s WHERE s.task = runs.task AND s.queue = runs.queue AND s.rank = runs.rank));

@@ -51,11 +51,11 @@ WITH asked AS MATERIALIZED (
     WHERE s.key IS NULL OR EXISTS (SELECT FROM taken k WHERE k.tenant_id = s.tenant_id AND k.event = s.keyed_by AND k.key = s.key)
 ), stored AS (
     INSERT INTO cgk_jobs.runs (seq, nonce, event_seq, due_at, expires_at, created_at, event_version, rank, lane, tenant_id, task,
-        queue, state, event_name, payload, tags)
+        queue, state, event_name, payload, tags, direct)
     SELECT r.seq, f.nonce, f.base, coalesce(f.due_at, c.now),
         coalesce(f.due_at, c.now) + round((coalesce(f.expires, r.expires) * 1000000)::numeric)::bigint, c.now, f.version, r.rank,
         coalesce(f.lane, r.lane), f.tenant_id, r.task, r.queue, 'scheduled', f.name, f.payload, concat_ws(',', nullif(r.tags, ''),
-        nullif(f.tags, ''))
+        nullif(f.tags, '')), f.task IS NOT NULL OR f.due_at IS NOT NULL
     FROM fresh f JOIN runs r ON r.place = f.place CROSS JOIN current c
 ), tagged AS (
     INSERT INTO cgk_jobs.run_tags (run_seq, tenant_id, tag)
