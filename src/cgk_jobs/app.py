@@ -312,8 +312,9 @@ class Jobs(TaskGroup):
 
     def close(self) -> None:
         """Let go of files and connections. What is used again opens again."""
-        self._portal.close()
+        # Connections of the loop in the thread are ended on it, so it goes last.
         self.provider.close()
+        self._portal.close()
 
     # -- other faces -------------------------------------------------------------------------------------------------
 

@@ -84,7 +84,7 @@ class LoopThread:
         with self._lock:
             if self._loop is None or self._thread is None or not self._thread.is_alive():
                 loop = self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=loop.run_forever, name="cgk-jobs-loop", daemon=True)
+                self._thread = threading.Thread(target=_serve, args=(loop,), name="cgk-jobs-loop", daemon=True)
                 self._thread.start()
             return self._loop
 
@@ -99,4 +99,16 @@ class LoopThread:
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
-            loop.close()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        # What was called soon is done too: connections that were ended let go of their sockets.
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()

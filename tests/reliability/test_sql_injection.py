@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from tests.reliability.injections import ALL, BECOMING
-from tests.reliability.walled_worlds import SECRET, Session, World
+from tests.reliability.walled_worlds import SECRET, TABLES, Session, World
 from tests.servers.ledgers import Ledgers
 
 from cgk_jobs.errors import NotConfigured, ProviderUnavailable, TenantMismatch
@@ -277,3 +277,14 @@ def test_a_hole_is_seen(change: str, name: str, postgres_ledgers: Ledgers) -> No
             admin.execute(f"REVOKE {names['{worker}']} FROM {names['{tenant}']}".encode())
     assert SECRET in " ".join(session.heard) or world.rows() != before
     postgres_ledgers.drop(database)
+
+
+def test_every_table_with_tenants_is_looked_at(world: World) -> None:
+    with psycopg.connect(world.database.admin_url) as connection:
+        rows = connection.execute(
+            "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' "
+            "WHERE c.relnamespace = 'cgk_jobs'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
+        )
+        found = {row[0] for row in rows}
+    # Clocks and starts are numbers: no word of a tenant is in them.
+    assert found - {"tenant_clocks", "rate_starts"} <= set(TABLES)

@@ -24,7 +24,7 @@ SECRET = "SECRET"
 BIND = bind_statement("%s")
 TABLES = (
     "runs", "finished_runs", "run_tags", "steps", "attempts", "run_logs", "unrouted_events", "idempotency_keys", "jumps", "ticks",
-    "limits", "tenants",
+    "limits", "tenants", "tenant_quotas", "quota_counters", "event_waits", "event_marks", "throttles",
 )  # fmt: skip
 """Everything with rows of tenants."""
 
@@ -93,6 +93,11 @@ def fill(connection: psycopg.Connection[Any], tenant: str, words: str, count: in
         "FROM generate_series(2, 1 + %(n)s) g",
         "INSERT INTO cgk_jobs.idempotency_keys SELECT 1, 1, 9, %(t)s, 'x', 'k', %(w)s || '-key', '{1}' WHERE %(n)s > 0",
         "INSERT INTO cgk_jobs.jumps SELECT g, 1, 1, %(t)s, %(w)s FROM generate_series(1, %(n)s) g",
+        "INSERT INTO cgk_jobs.tenant_quotas (tenant_id) SELECT %(t)s WHERE %(n)s > 0",
+        "INSERT INTO cgk_jobs.quota_counters (tenant_id) SELECT %(t)s WHERE %(n)s > 0",
+        "INSERT INTO cgk_jobs.event_waits SELECT g, %(t)s, 'x', 'order_id', %(w)s, 'step' FROM generate_series(1, %(n)s) g",
+        "INSERT INTO cgk_jobs.event_marks SELECT g, g, %(t)s, 'x', 'order_id', %(w)s FROM generate_series(1, %(n)s) g",
+        "INSERT INTO cgk_jobs.throttles SELECT g, 1, 9, %(t)s, %(w)s FROM generate_series(1, %(n)s) g",
         "INSERT INTO cgk_jobs.ticks SELECT g, 1, 1, 1, %(t)s, %(w)s FROM generate_series(1, %(n)s) g",
         "INSERT INTO cgk_jobs.limits (capacity, tenant_id, key) SELECT 1, %(t)s, %(w)s || g FROM generate_series(1, %(n)s) g",
     ):

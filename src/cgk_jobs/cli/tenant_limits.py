@@ -30,8 +30,9 @@ _NONE = "none"
 class _Parsed(click.ParamType[Any]):
     """Numbers parted by slashes, or ``none`` to lift what there is."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, example: str) -> None:
         self.name = name
+        self._example = example
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
@@ -41,7 +42,7 @@ class _Parsed(click.ParamType[Any]):
         try:
             return self.parsed(value.split("/"))
         except (ValueError, InvalidEvent) as error:
-            self.fail(f"{value!r}: write {self.name}, or none to lift it ({error})", param, ctx)
+            self.fail(f"{value!r}: write {self.name}, for example {self._example}, or none ({error})", param, ctx)
 
     def parsed(self, parts: list[str]) -> Any:
         raise NotImplementedError(f"{type(self).__name__} says what its numbers mean")
@@ -67,20 +68,26 @@ class _Quota(_Parsed):
 
         seconds = float(parts.pop()) if "SECONDS" in self.name else None
         *before, hard = parts
-        (soft,) = before or [None]
-        return Quota(soft=None if soft is None else int(soft), hard=None if hard == "-" else int(hard), seconds=seconds)
+        (soft,) = before or ["-"]
+        return Quota(soft=None if soft == "-" else int(soft), hard=None if hard == "-" else int(hard), seconds=seconds)
 
 
 @click.command()
 @tenant_argument
-@click.option("--share", "weight", type=_Number("SHARE"), help="Its share against the others; 1 is the default.")
-@click.option("--concurrency", type=_Number("N"), help="Runs at the same time, over all its tasks.")
-@click.option("--rate", type=_Starts("N/SECONDS"), help="Starts per time, over all its tasks: 100/60.")
+@click.option("--share", "weight", type=_Number("SHARE", "2"), help="Its share against the others; 1 is the default.")
+@click.option("--concurrency", type=_Number("N", "10"), help="Runs at the same time, over all its tasks.")
+@click.option("--rate", type=_Starts("N/SECONDS", "100/60"), help="Starts per time, over all its tasks: 100/60.")
 @click.option(
-    "--queued", type=_Quota("SOFT/HARD"), help="Runs that have not ended: 800/1000, or 1000 without a warning."
+    "--queued",
+    type=_Quota("SOFT/HARD", "800/1000"),
+    help="Runs that have not ended: 800/1000, or 1000 without a warning.",
 )
-@click.option("--payload-bytes", type=_Quota("SOFT/HARD"), help="Bytes of the payloads of those runs.")
-@click.option("--sends", type=_Quota("SOFT/HARD/SECONDS"), help="Events sent per time: 900/1000/60, or 1000/60.")
+@click.option(
+    "--payload-bytes", type=_Quota("SOFT/HARD", "8000000/10000000"), help="Bytes of the payloads of those runs."
+)
+@click.option(
+    "--sends", type=_Quota("SOFT/HARD/SECONDS", "900/1000/60"), help="Events sent per time: 900/1000/60, or 1000/60."
+)
 @click.option("--unlimited", is_flag=True, help="Lift all its limits and quotas first.")
 @app_option
 @json_option

@@ -12,6 +12,7 @@ from tests.servers.postgres import LedgerDatabase
 from cgk_jobs.engine.postgres.tenant_token import (
     CHALLENGE,
     READ_KEY,
+    Challenge,
     SignedTenant,
     TenantTokens,
     bind_statement,
@@ -78,6 +79,14 @@ def test_another_key_binds_nothing(handler: psycopg.Connection[Any]) -> None:
     bound = handler.execute(bind_statement("%s").encode(), [token]).fetchall()[0]
     with pytest.raises(ProviderUnavailable, match="key has been changed"):
         check_bound("acme", challenge, bound)
+
+
+@pytest.mark.parametrize("part", ["pid", "started", "database"])
+def test_each_part_of_what_is_signed_counts(part: str, tokens: TenantTokens, handler: psycopg.Connection[Any]) -> None:
+    challenge = Challenge(*handler.execute(CHALLENGE.encode()).fetchall()[0])
+    for asked, bound in ((challenge, "acme"), (challenge._replace(**{part: getattr(challenge, part) + 1}), None)):
+        token = tokens.answer("acme", asked)
+        assert handler.execute(bind_statement("%s").encode(), [token]).fetchall()[0][2] == bound
 
 
 def test_the_installation_itself_can_be_bound_and_nothing_that_is_no_tenant(

@@ -144,6 +144,15 @@ def test_transactions_by_hand(kind: str) -> None:
         assert look(kind) == expected(SECOND)
 
 
+def test_a_connection_closed_in_a_transaction_is_bound_anew(kind: str) -> None:
+    with tenant(FIRST):
+        with transaction.atomic(using=kind):
+            assert look(kind) == expected(FIRST)
+            connections[kind].close()
+        with transaction.atomic(using=kind):
+            assert look(kind) == expected(FIRST)
+
+
 def test_nothing_stays_on_the_threads_connection(kind: str) -> None:
     pids = set()
     for name, other in ((FIRST, SECOND), (SECOND, FIRST)) * 3:

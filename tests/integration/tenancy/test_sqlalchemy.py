@@ -8,11 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, String, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, String, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from tests.integration.tenancy.shop import GUARDS, TENANTS, Shop, expected, notes
+from tests.integration.tenancy.shop import GUARDS, TABLES, TENANTS, Shop, expected, notes
 from tests.reliability.processes import until_async
 
 from cgk_jobs import NotConfigured, TenantMismatch, TenantRequired, platform, tenant
@@ -51,10 +51,10 @@ def test_a_tenant_sees_its_own(engine: Engine, kind: str) -> None:
 
 
 def test_without_a_tenant_nothing_runs(engine: Engine, kind: str) -> None:
-    with pytest.raises(TenantRequired), engine.begin():
-        pytest.fail("a transaction without a tenant")
+    with engine.begin() as connection, pytest.raises(TenantRequired):
+        connection.execute(text("SELECT 1"))
     with engine.connect() as connection:
-        for _ in range(2):  # the second time SQLAlchemy no longer says that a transaction begins
+        for _ in range(2):
             with pytest.raises(TenantRequired):
                 connection.execute(text(notes(kind)))
         with tenant(FIRST):
@@ -75,6 +75,24 @@ def test_a_transaction_serves_one_tenant(engine: Engine, kind: str) -> None:
             connection.commit()
         with pytest.raises(TenantRequired):
             connection.execute(text(notes(kind)))
+
+
+def test_what_is_written_after_a_refusal_is_committed(engine: Engine, kind: str, shop: Shop) -> None:
+    with engine.connect() as connection:
+        with pytest.raises(TenantRequired):
+            connection.execute(text("SELECT 1"))
+        with tenant(FIRST):
+            values = {"schema": "(note) VALUES ('new')"}.get(kind, f"(note, tenant_id) VALUES ('new', '{FIRST}')")
+            connection.execute(text(f"INSERT INTO {TABLES[kind]} {values}"))
+            connection.commit()
+            assert look_on(connection, kind) == sorted([*expected(FIRST), "new"])
+    with psycopg.connect(shop.admin_url, autocommit=True) as admin:
+        table = f"tenant_{FIRST}.orders" if kind == "schema" else TABLES[kind]
+        assert admin.execute(f"DELETE FROM {table} WHERE note = 'new'".encode()).rowcount == 1
+
+
+def look_on(connection: Connection, kind: str) -> list[str]:
+    return list(connection.scalars(text(notes(kind))))
 
 
 def test_savepoints_keep_the_tenant(engine: Engine, kind: str) -> None:
@@ -194,9 +212,9 @@ async def test_async_engines(shop: Shop, kind: str, driver: str, admin: psycopg.
                 async with AsyncSession(engine) as session:
                     assert list(await session.scalars(text(notes(kind)))) == expected(name)
                     assert await session.scalar(text("SELECT to_regclass('pg_temp.left_behind')::text")) is None
-        with pytest.raises(TenantRequired):
-            async with engine.begin():
-                pytest.fail("a transaction without a tenant")
+        async with engine.begin() as connection:
+            with pytest.raises(TenantRequired):
+                await connection.scalars(text(notes(kind)))
 
         begun: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 

@@ -153,6 +153,13 @@ def test_a_path_that_would_leave_is_refused(files: TenantFiles, path: str) -> No
         assert sorted(files.find("")) == ["b.csv", "reports/a.txt"]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_root_of_the_storage_is_refused(files: TenantFiles, method: str) -> None:
+    write(files)
+    with tenant(FIRST), pytest.raises(TenantMismatch):
+        getattr(files, method)("/")
+
+
 def test_paths_may_be_objects(files: TenantFiles) -> None:
     write(files)
     with tenant(FIRST):

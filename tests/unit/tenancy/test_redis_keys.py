@@ -8,7 +8,7 @@ import pytest
 
 from cgk_jobs import Unsupported
 from cgk_jobs.tenancy.guards.redis_keys import command_of, key_positions
-from cgk_jobs.tenancy.guards.tenant_keys import KeySpace
+from cgk_jobs.tenancy.guards.tenant_keys import KeySpace, Reply
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,9 @@ def test_rewriting() -> None:
     assert keys.rewrite("acme", ("SCAN", 0, "match", "a", b"MATCH", "*"), {})[0] == [
         *("SCAN", 0, "match", "tenant:acme:a", b"MATCH", "tenant:acme:*")
     ]
+
+
+def test_an_answer_that_names_anothers_key_does_not_get_through() -> None:
+    answer = (0, ["tenant:acme:a", "tenant:acme-2:b", "c"])
+    assert Reply("SCAN", "tenant:acme:").own(answer) == (0, ["a"])
+    assert Reply("SCAN", "tenant:acme:").own((5, [b"tenant:acme:a", b"tenant:other:a"])) == (5, [b"a"])

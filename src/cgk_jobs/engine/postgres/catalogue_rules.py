@@ -25,8 +25,21 @@ OPEN_WHERE_BOUND = frozenset({("runs", "r"), ("runs", "w"), ("steps", "r"), ("st
 """What record_step(), which runs as the owner, does for the bound tenant: read and lock runs, read, add and finish steps."""
 PRIVATE_COLUMNS = (
     "tenant_id",
-    *("payload", "result", "error", "progress", "message", "key", "tag", "held_by", "slots", "run_seqs"),
-    *("failing", "wanted"),
+    *(
+        "payload",
+        "result",
+        "error",
+        "failing",
+        "progress",
+        "metadata",
+        "message",
+        "key",
+        "tag",
+        "tags",
+        "held_by",
+        "slots",
+    ),
+    *("run_seqs", "flow_key", "order_key", "wanted"),
 )
 """Columns PostgreSQL keeps no samples of."""
 
@@ -45,10 +58,7 @@ TOO_MUCH_FOR_TENANTS = (
 """PostgreSQL's own roles that no tenant's login may be a member of."""
 _FUNCTIONS = {
     "cgk_jobs.bound_tenant()": ("worker", "tenant"),
-    "cgk_jobs.record_step(bigint,bigint,text,text,bigint,integer,boolean,boolean,boolean,integer)": (
-        "worker",
-        "tenant",
-    ),
+    "cgk_jobs.record_step(bigint,bigint,text,text,integer,boolean,boolean,boolean,bigint)": ("worker", "tenant"),
     "cgk_jobs.make_days(integer)": ("worker",),
     "cgk_jobs.drop_days(bigint)": ("worker",),
 }

@@ -28,6 +28,11 @@ _LOOK_EVERY = 0.02
 """Seconds between two looks of a worker that can't listen, while there is work."""
 _LOOK_FOR = 0.2
 """Seconds after the last sign of work for which it looks so often."""
+_FOLLOW_EVERY = 0.004
+"""Seconds between two looks of a worker that has heard a ring, times the number of workers: together they look as often as one
+would. What is sent within ``QUIET`` of a ring is not rung for until that is over."""
+_FOLLOW_FOR = 0.1
+"""Seconds after the last sign of work for which it goes on looking."""
 _RECONNECT_FIRST = 0.1
 _RECONNECT_MOST = 5.0
 _PROVE_EVERY = 30.0
@@ -71,13 +76,16 @@ class Bell:
 class Listener:
     """Calls ``ring`` on the running loop whenever any process rings, on a connection of its own.
 
+    After a ring it goes on calling ``ring`` every few milliseconds while there are signs of work (``Database.stir``).
     Through a pooler nobody can LISTEN: ``ring`` is then called every 20 ms while there are signs of work
     (``Database.stir``), and the rest is left to the worker's own looking.
     """
 
-    def __init__(self, database: Database, ring: Callable[[], None]) -> None:
+    def __init__(self, database: Database, ring: Callable[[], None], workers: Callable[[], int] = lambda: 1) -> None:
         self._database = database
         self._ring = ring
+        self._workers = workers
+        self._following: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -89,6 +97,8 @@ class Listener:
     async def close(self) -> None:
         """End, and close the connection."""
         task, self._task = self._task, None
+        if self._following is not None:
+            self._following.cancel()
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
@@ -135,7 +145,22 @@ class Listener:
                 connection.terminate()
 
     def _heard(self, *_: object) -> None:
+        self._database.stir()
         self._ring()
+        if self._following is None:
+            self._follow()
+
+    def _follow(self) -> None:
+        # Work comes in bursts: after a ring the next send is looked for, not waited for.
+        if monotonic() - self._database.stirred_at < _FOLLOW_FOR:
+            wait = min(_FOLLOW_EVERY * self._workers(), _FOLLOW_FOR)
+            self._following = asyncio.get_running_loop().call_later(wait, self._look)
+        else:
+            self._following = None
+
+    def _look(self) -> None:
+        self._ring()
+        self._follow()
 
     async def _look_often(self) -> None:
         while True:

@@ -35,9 +35,10 @@ _ROUNDS = 3
 
 
 class _Clock:
-    __slots__ = ("last", "preferred", "shared_at", "unshared")
+    __slots__ = ("cost", "last", "preferred", "shared_at", "unshared")
 
-    def __init__(self) -> None:
+    def __init__(self, cost: float) -> None:
+        self.cost = cost
         self.last = 0.0
         self.unshared = 0.0
         self.shared_at = 0.0
@@ -82,8 +83,9 @@ class Placing:
         cost = self.cost(tenant_id)
         with self._lock:
             clock = self._clocks.get(key)
-            if clock is None:
-                clock = self._clocks[key] = _Clock()
+            if clock is None or clock.cost != cost:
+                # With another share all that waits has other places: the database knows how far they reach.
+                clock = self._clocks[key] = _Clock(cost)
             now = self._now.get(queue, 0.0)
             clock.last = vstart = max(clock.last, now) + cost
             clock.unshared += cost
@@ -100,7 +102,7 @@ class Placing:
         """Runs of the tenant wait up to this place: the next one's is behind it."""
         key = (tenant_id, queue)
         with self._lock:
-            clock = self._clocks.setdefault(key, _Clock())
+            clock = self._clocks.setdefault(key, _Clock(self.cost(tenant_id)))
             ahead = vstart - max(clock.last, self._now.get(queue, 0.0))
             if ahead > 0:
                 clock.last = vstart

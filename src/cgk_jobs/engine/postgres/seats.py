@@ -55,6 +55,8 @@ class Seats:
         self._told = told
         self._leases: dict[int, float] = {}
         self._heart = Heart(database.address)
+        self.count = 1
+        """Workers of all processes, as of the last heartbeat."""
 
     async def take(self, queues: Sequence[str], concurrency: int, lease: float) -> PostgresSeat:
         """Register a worker of this process. ``lease``: seconds it is waited for once it is stopped or unreachable."""
@@ -64,6 +66,7 @@ class Seats:
             "add_worker", os.getpid(), socket.gethostname(), ",".join(queues), concurrency, round(lease * 1e6), database.now
         )  # fmt: skip
         self._leases[number] = lease
+        self.count = await database.value("count_workers")
         if database.now is None:
             await self._heart.add(number, lease)
         return PostgresSeat(self, number)
@@ -78,6 +81,7 @@ class Seats:
         """Note that a worker is alive. False: it was given up, and its runs went to others."""
         lease = self._leases.get(worker, _LEASE)
         alive = await self._database.reserved.run("beat_worker", worker, round(lease * 1e6), self._database.now) == 1
+        self.count = max(await self._database.reserved.value("count_workers"), 1)
         if alive and self._database.now is None:
             await self._heart.look_after()
         elif not alive:
@@ -97,7 +101,7 @@ class Seats:
 
     def listener(self, ring: Callable[[], None]) -> Listener:
         """What wakes a worker of this process."""
-        return Listener(self._database, ring)
+        return Listener(self._database, ring, lambda: self.count)
 
     async def _give_up(self, worker: int, *, spend_attempt: bool) -> int:
         async def verb(work: Work) -> Rescued | None:

@@ -168,6 +168,8 @@ class PostgresStore:
 
     async def exchange(self, worker: int, settlements: Sequence[Settlement], appetite: Appetite | None) -> Exchange:
         exchange, settled = await self._desk.exchange(worker, settlements, appetite)
+        if exchange.claims:
+            self._database.stir()
         self._tell(settled.made_ready, settled.first_due, settled.finished)
         return exchange
 
@@ -192,7 +194,7 @@ class PostgresStore:
         return await journal.entries(self._database, claim)
 
     async def record_step_in(self, connection: Any, claim: Claim, entry: JournalEntry) -> bool:
-        """Journal a step in the open transaction of the application's; see ``JoinedSteps.record_in``."""
+        """Journal a finished step in the open transaction of the application's; see ``JoinedSteps.record_in``."""
         return await self._joined_steps.record_in(connection, claim, entry)
 
     def step_transaction(self, connection: Any, claim: Claim) -> AbstractAsyncContextManager[StepTransaction]:

@@ -32,10 +32,18 @@ async def put_tenant(database: Database, placing: Placing, configuration: Config
         await configuration.changed(work)
         row = await work.row("find_tenant", tenant.id)
         await work.run("put_tenant", *tenant)
+        if row is not None and row["weight"] != tenant.weight:
+            await work.run("move_clocks", tenant.id, row["weight"] / tenant.weight)
         return None if row is None else TenantRecord(*row)
 
+    known = configuration.tenants.get(tenant.id)
+    if tenant.weight != (1.0 if known is None else known.weight):
+        # Places move away from the queues' now, or towards it: as this process knows it.
+        await placing.publish(database)
     before = await database.retried(verb)
     await configuration.refresh(database)
+    if before is not None and before.weight != tenant.weight:
+        await _move_places(database, tenant.id, before.weight / tenant.weight)
     if tenant.paused:
         await _park(database, tenant.id)
         return 0
@@ -46,6 +54,14 @@ async def put_tenant(database: Database, placing: Placing, configuration: Config
         # Another concurrency or rate: who waited for the old one is measured by the new one at the next claim.
         holds += tenant_keys(tenant.id)
     return sum([await _free_backlog(database, placing, configuration, tenant.id, hold) for hold in holds])
+
+
+async def _move_places(database: Database, tenant_id: str, ratio: float) -> None:
+    # Those sent since have their places by the new share.
+    newest = await database.value("newest_run", tenant_id)
+    last: int | None = 0
+    while last is not None and newest is not None:
+        last = await database.value("move_places", tenant_id, last, newest, ratio, _AT_ONCE)
 
 
 async def _park(database: Database, tenant_id: str) -> None:

@@ -20,6 +20,8 @@ class Configuration:
         self._version = -1
         self.tasks: dict[str, Subscription] = {}
         self.listeners: dict[str, list[Subscription]] = {}
+        self.alone: dict[str, Subscription] = {}
+        """The listener of events that have one, with no priority, expiry or flow control."""
         self.flowing: set[str] = set()
         """Events that some task with flow control listens to."""
         self.tenants: dict[str, TenantRecord] = {}
@@ -57,6 +59,10 @@ class Configuration:
         for row in rows:
             if row.event:
                 self.listeners.setdefault(row.event, []).append(row)
+        # The most usual listener: one task, with nothing to decide for each of its runs.
+        self.alone = {
+            name: found[0] for name, found in self.listeners.items() if len(found) == 1 and _is_simple(found[0])
+        }
         self.flowing = {row.event for row in rows if row.flow}
         # Only tenants that are more than seen: there may be very many, and most have no settings.
         self.tenants = {row[0]: _tenant(row) for row in self._db.execute(QUERIES["list_tenants"])}
@@ -90,6 +96,10 @@ class Configuration:
     def hold_of(self, tenant_id: str) -> str | None:
         """Why this tenant's runs don't become ready, or ``None``."""
         return paused_tenant_hold(tenant_id) if tenant_id in self.paused_tenants else None
+
+
+def _is_simple(row: Subscription) -> bool:
+    return not (row.flow or row.lane or row.rank) and row.expires is None
 
 
 def quotas_of(row: tuple[object, ...]) -> TenantQuotas:

@@ -42,11 +42,13 @@ class FairOrder:
         self._now: dict[str, float] = {}
         self._lanes: dict[tuple[str, str], dict[int, _Lane]] = {}
         self._suspect: set[tuple[str, str]] = set()
+        self._simple: dict[tuple[str, str], _Lane] = {}
         self._alone = False
 
     def others_wrote(self) -> None:
         """Another process has written since: what is in memory may be behind."""
         self._now.clear()
+        self._simple.clear()
         self._suspect = set(self._lanes)
         if len(self._lanes) > 10_000:
             self._lanes.clear()
@@ -60,6 +62,7 @@ class FairOrder:
     def forget(self) -> None:
         """A transaction was rolled back: memory is ahead of the ledger."""
         self._now.clear()
+        self._simple.clear()
         self._lanes.clear()
         self._suspect.clear()
 
@@ -76,6 +79,19 @@ class FairOrder:
         if vstart > self.now(queue):
             self._now[queue] = vstart
             self._db.execute(QUERIES["write_clock"], (queue, "", 0, vstart, 0.0))
+
+    def place_simply(self, queue: str, tenant_id: str) -> float | None:
+        """``place`` for a tenant without priorities and with the usual share, if memory alone answers: else ``None``."""
+        mine = self._simple.get((queue, tenant_id))
+        now = self._now.get(queue)
+        if mine is None or now is None:
+            return None
+        last = mine.last
+        vstart = (last if last > now else now) + 1.0
+        if vstart > mine.reserved:
+            return None
+        mine.last = vstart
+        return vstart
 
     def place(self, queue: str, tenant_id: str, lane: int) -> tuple[float, float]:
         """The virtual start time of a run that becomes ready, and what its lane had been pushed back by then."""
@@ -95,7 +111,10 @@ class FairOrder:
             if vstart > mine.reserved:
                 mine.reserved = vstart + (_AHEAD * cost if self._alone else 0.0)
                 self._db.execute(QUERIES["write_clock"], (queue, tenant_id, lane, mine.reserved, mine.jumped))
+            if cost == 1.0 and lane == 0 and not mine.jumped:
+                self._simple[queue, tenant_id] = mine
         else:
+            self._simple.pop((queue, tenant_id), None)
             for number, other in lanes.items():
                 if number <= lane:
                     other.last = max(other.last, now) + cost
@@ -113,6 +132,14 @@ class FairOrder:
             return 0.0
         mine = lanes.get(lane)
         return 0.0 if mine is None else mine.jumped - jumped
+
+    def change_share(self, tenant_id: str, ratio: float) -> None:
+        """A tenant's runs cost ``ratio`` times what they did: those that wait take turns by that from now on."""
+        for (queue,) in self._db.execute(QUERIES["queues_of_tenant"], (tenant_id,)).fetchall():
+            values = {"tenant": tenant_id, "queue": queue, "now": self.now(queue), "ratio": ratio}
+            self._db.execute(QUERIES["move_places"], values)
+            self._db.execute(QUERIES["move_clocks"], values)
+        self.forget()
 
     def _of(self, queue: str, tenant_id: str) -> dict[int, _Lane]:
         key = (queue, tenant_id)

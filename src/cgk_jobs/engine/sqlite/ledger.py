@@ -238,6 +238,8 @@ class SqliteLedger:
         before = self.configuration.tenant(tenant.id)
         self.configuration.put_tenant(tenant)
         hold = paused_tenant_hold(tenant.id)
+        if before is not None and before.weight != tenant.weight:
+            self.order.change_share(tenant.id, before.weight / tenant.weight)
         if tenant.paused:
             self.db.execute(QUERIES["park_tenant"], (hold, tenant.id))
         elif before is not None and before.paused:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from cgk_jobs.engine.exporting import ExportRow, kind_of
@@ -55,7 +56,7 @@ async def export_rows(path: Path, tenant_id: str) -> AsyncGenerator[list[ExportR
 
 
 def _portion(rows: Iterator[ExportRow]) -> list[ExportRow]:
-    return [row for row, _ in zip(rows, range(_AT_ONCE), strict=False)]
+    return list(islice(rows, _AT_ONCE))
 
 
 def _rows(db: sqlite3.Connection, tenant_id: str) -> Iterator[ExportRow]:

@@ -34,7 +34,7 @@ _guarded: WeakSet[Any] = WeakSet()
 def guard_engine(engine: _E, by: GuardLike) -> _E:
     """Guard ``engine`` (sync or async, of PostgreSQL) and return it.
 
-    A transaction is bound to the tenant that is current when it begins; a statement under another tenant raises
+    A transaction is bound to the tenant that is current at its first statement; a statement under another tenant raises
     ``TenantMismatch``, one without a tenant ``TenantRequired``. AUTOCOMMIT is refused: a tenant is bound to a transaction. A
     connection that goes back to the pool is cleaned first. What passes the engine by, such as ``engine.raw_connection()``, is
     not bound: rows stay closed to it, schemas only by ``TenantSchemas.login_sql``.
@@ -51,10 +51,8 @@ def guard_engine(engine: _E, by: GuardLike) -> _E:
         raise NotConfigured(f"{engine!r} is guarded already: make an engine for each guard")
     hooks = _Hooks(guard_of(by))
     event.listen(target, "begin", hooks.begun)
-    event.listen(target, "begin_twophase", hooks.begun_twophase)
+    event.listen(target, "begin_twophase", hooks.begun)
     event.listen(target, "before_cursor_execute", hooks.before_statement)
-    for ending in ("commit", "rollback", "commit_twophase", "rollback_twophase", "prepare_twophase"):
-        event.listen(target, ending, hooks.ended)
     event.listen(target, "reset", hooks.going_back)
     _guarded.add(target)
     return engine
@@ -66,12 +64,9 @@ class _Hooks:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
-    def begun(self, connection: Connection) -> None:
-        connection.info.pop(_BOUND, None)
-        self._bind(connection, require_scope())
-
-    def begun_twophase(self, connection: Connection, xid: Any) -> None:
-        # The driver hasn't begun it yet, and would refuse to after a statement: it is bound before its first one.
+    def begun(self, connection: Connection, *_: Any) -> None:
+        # Bound with its first statement: SQLAlchemy counts a transaction as begun only after this, and one whose beginning was
+        # refused here could never be committed.
         connection.info.pop(_BOUND, None)
 
     def before_statement(self, connection: Connection, *_: Any) -> None:
@@ -81,10 +76,6 @@ class _Hooks:
             self._bind(connection, scope)
         else:
             require_bound_scope(bound, scope)
-
-    def ended(self, connection: Connection, *_: Any) -> None:
-        if not connection.closed and not connection.invalidated:
-            connection.info.pop(_BOUND, None)
 
     def going_back(self, dbapi_connection: Any, record: Any, state: Any) -> None:
         if record is not None:

@@ -23,6 +23,7 @@ from cgk_jobs.testing.conformance.limiting import LimitingSuite
 from cgk_jobs.testing.conformance.lines import LineSuite
 from cgk_jobs.testing.conformance.ordering import OrderingSuite
 from cgk_jobs.testing.conformance.pausing import PausingSuite
+from cgk_jobs.testing.conformance.quotas import QuotasSuite
 from cgk_jobs.testing.conformance.reading import ReadingSuite
 from cgk_jobs.testing.conformance.scheduling import SchedulingSuite
 from cgk_jobs.testing.conformance.seats import SeatsSuite
@@ -43,6 +44,7 @@ class StoreConformance(
     SeatsSuite,
     SchedulingSuite,
     ReadingSuite,
+    QuotasSuite,
     JournallingSuite,
     AwaitingSuite,
     FamiliesSuite,

@@ -67,6 +67,21 @@ class OrderingSuite(StoreCase):
         shares = Counter(order)
         assert shares["a"] / 80 == pytest.approx(weight / (weight + 1), abs=0.05)
 
+    async def test_a_share_changes_for_what_waits_already(self, ledger: Driver) -> None:
+        row = TenantRecord("a", added=True)
+        await ledger.store.put_tenant(row)
+        for _ in range(400):
+            await ledger.send("a")
+            await ledger.send("b")
+        for weight in (1.0, 3.0, 1.0, 0.25, 1.0):
+            await ledger.store.put_tenant(row._replace(weight=weight))
+            order: list[str] = []
+            for _ in range(40):
+                order += [claim.tenant_id for claim in await ledger.claim(2)]
+                await ledger.send("a")
+            assert Counter(order)["a"] / 80 == pytest.approx(weight / (weight + 1), abs=0.06), weight
+        assert Counter(await self._drain(ledger, 4))["a"] > 100
+
     async def test_idle_time_is_no_credit(self, ledger: Driver) -> None:
         for _ in range(100):
             await ledger.send("steady")

@@ -12,6 +12,7 @@ from tests.integration.postgres.joining.applications import (
     KINDS,
     NOTHING,
     OrderPlaced,
+    OrderShipped,
     Shop,
     connection_of,
     order,
@@ -20,7 +21,18 @@ from tests.servers.ledgers import Ledgers
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresServer
 
-from cgk_jobs import InvalidEvent, InvalidTask, NotConfigured, TenantMismatch, Unsupported, platform, tenant
+from cgk_jobs import (
+    Context,
+    InvalidEvent,
+    InvalidTask,
+    NotConfigured,
+    ProviderUnavailable,
+    TenantMismatch,
+    Unique,
+    Unsupported,
+    platform,
+    tenant,
+)
 from cgk_jobs.engine.postgres.tenant_token import READ_KEY, SignedTenant, TenantTokens
 from cgk_jobs.engine.records import NewEvent
 from cgk_jobs.tenancy import TenantRows, bind_tenant
@@ -41,9 +53,9 @@ async def test_autocommit_that_the_driver_hides(shop: Shop, monkeypatch: pytest.
     monkeypatch.setattr(
         "cgk_jobs.engine.postgres.joining.psycopg_connections._is_idle", lambda connection: False, raising=True
     )
-    with psycopg.connect(shop.database.tenant_url, autocommit=True) as connection:
-        with pytest.raises(Exception, match="begin a transaction first"):
-            await shop.jobs.send(order(1), connection=connection)
+    async with connection_of("psycopg", shop.database.tenant_url, autocommit=True) as opened:
+        with pytest.raises(ProviderUnavailable, match="begin a transaction first"):
+            await shop.jobs.send(order(1), connection=opened.connection)
     assert shop.stored() == NOTHING
 
 
@@ -68,6 +80,7 @@ async def test_the_same_database_of_a_server_started_anew(shop: Shop, postgres_s
     with psycopg.connect(shop.database.tenant_url) as connection:
         await shop.jobs.send(order(1), connection=connection)
     postgres_server.restart()
+    shop.jobs.close()  # its connections are dead
     with psycopg.connect(shop.database.tenant_url) as connection:
         await shop.jobs.send(order(2), connection=connection)
     await shop.ran("order-1", "order-2")
@@ -192,6 +205,31 @@ async def test_a_task_nobody_has_declared(shop: Shop) -> None:
             await shop.jobs.provider.store.insert_in(connection, [new._replace(key=None)])
         assert connection.execute("SELECT cgk_jobs.bound_tenant()").fetchall() == [(None,)]
     assert shop.stored() == NOTHING
+
+
+async def test_a_task_with_flow_control(shop: Shop) -> None:
+    @shop.jobs.task(on=OrderShipped, id="once", unique=Unique(by="order_id"))
+    async def once(event: OrderShipped, ctx: Context) -> None: ...
+
+    shipped = OrderShipped(tenant_id="acme", order_id="order-1")
+    with psycopg.connect(shop.database.tenant_url) as connection:
+        with pytest.raises(Unsupported, match="to once, which has flow control"):
+            await shop.jobs.send(shipped, connection=connection, key="k")
+        with pytest.raises(Unsupported, match="flow control"):
+            await shop.jobs.send_many([order(1), shipped], connection=connection)
+        assert connection.execute("SELECT cgk_jobs.bound_tenant()").fetchall() == [(None,)]
+    assert shop.stored() == NOTHING
+
+
+async def test_an_event_that_runs_wait_for(shop: Shop) -> None:
+    with psycopg.connect(shop.database.admin_url) as admin:
+        admin.execute("INSERT INTO cgk_jobs.awaited_events VALUES (1, 'shop.order_placed', 'order_id')")
+    with psycopg.connect(shop.database.tenant_url) as connection:
+        with pytest.raises(Unsupported, match="runs wait for"):
+            await shop.jobs.send(order(1), connection=connection)
+        task: Any = shop.jobs.tasks["sync-order"]
+        await task.send(order(2), connection=connection)
+    await shop.ran("order-2")
 
 
 async def test_an_error_of_the_database_is_the_drivers(shop: Shop) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 from cgk_jobs.engine.postgres.database import QUERIES, Database
 from cgk_jobs.engine.postgres.joining.binding import Binding
-from cgk_jobs.engine.postgres.joining.connections import UserConnection, recognise
+from cgk_jobs.engine.postgres.joining.connections import LEDGER, UserConnection, recognise
 from cgk_jobs.engine.records import NewEvent, Stored
-from cgk_jobs.errors import DuplicateKey, InvalidEvent, InvalidTask, ProviderUnavailable
+from cgk_jobs.errors import DuplicateKey, InvalidEvent, InvalidTask, ProviderUnavailable, Unsupported
 from cgk_jobs.portal import on_callers_thread
 from cgk_jobs.wire.ids import Nonces
 
@@ -51,6 +51,7 @@ class JoinedSending:
             _check_text(event)
         joined = await on_callers_thread(lambda: recognise(connection, FEATURE))
         await joined.require_transaction()
+        await self._refuse_awaited(events)
         answers: dict[int, _Answer] = {}
         for tenant_id in dict.fromkeys(event.tenant_id for event in events):
             places = [place for place, event in enumerate(events) if event.tenant_id == tenant_id]
@@ -62,6 +63,17 @@ class JoinedSending:
         if events:
             await joined.after_commit(_on_this_loop(self._committed))
         return [answers[place] for place in range(len(events))]
+
+    async def _refuse_awaited(self, events: Sequence[NewEvent]) -> None:
+        # Who waits is woken in the transaction of the send, and a tenant's login can't reach another run.
+        names = sorted({event.name for event in events if event.task is None and event.due_at is None})
+        awaited = [row["event"] for row in await self._database.rows("awaited_events", names)] if names else []
+        if awaited:
+            raise Unsupported(
+                f"{FEATURE} of {', '.join(awaited)}, which runs wait for (ctx.wait_for),",
+                LEDGER,
+                "Send it after the commit, with key=.",
+            )
 
     async def _insert(
         self, connection: UserConnection, events: dict[int, NewEvent], answers: dict[int, _Answer]
@@ -95,7 +107,15 @@ class JoinedSending:
         """Store what can be; the events whose keys may be free when they are tried again."""
         nonces = {place: self._nonces.draw() for place in events}
         rows = [_row(place, nonces[place], event) for place, event in events.items()]
-        for place, event_seq, run_seqs in await self._ask(connection, "send_in_transaction", events=rows):
+        answer = await self._ask(connection, "send_in_transaction", events=rows)
+        if answer["flowing"]:
+            raise Unsupported(
+                f"{FEATURE} to {', '.join(answer['flowing'])}, which has flow control,",
+                LEDGER,
+                "What becomes of such an event depends on others, which your transaction would keep waiting: send it after the "
+                "commit, with key=.",
+            )
+        for place, event_seq, run_seqs in answer["stored"] or ():
             answers[place] = Stored(event_seq, nonces[place], tuple(run_seqs))
         left = {place: event for place, event in events.items() if place not in answers}
         if not left:
@@ -123,13 +143,12 @@ class JoinedSending:
                 answers[place] = known[1] if known[0] == event.payload else _two_payloads(event)
         return again
 
-    async def _ask(self, connection: UserConnection, name: str, **values: object) -> list[Any]:
+    async def _ask(self, connection: UserConnection, name: str, **values: object) -> Any:
         # ASCII, with everything else escaped: no encoding of a connection changes it.
         row = await connection.row(QUERIES[name], json.dumps({"now": self._database.now, **values}))
         if row is None:
             raise ProviderUnavailable("the connection gave no answer: is it one to PostgreSQL?")
-        answer: list[Any] = json.loads(row[0])
-        return answer
+        return json.loads(row[0])
 
     async def _forget(self, events: Sequence[NewEvent]) -> None:
         """Delete keys whose time is over: the application's login must not, so the engine does, in a transaction of its own."""

@@ -39,7 +39,7 @@ class JoinedSteps:
         self._binding = binding
 
     async def record_in(self, connection: Any, claim: Claim, entry: JournalEntry) -> bool:
-        """Journal a step in the open transaction of ``connection``. Nothing but the commit should follow.
+        """Journal a finished step in the open transaction of ``connection``. Nothing but the commit should follow.
 
         False: the attempt lost its run, or the step is finished already; the transaction must then be rolled back, since what
         it did was or will be done by another attempt. The run's row is locked until the transaction ends: a rescue waits.
@@ -62,10 +62,13 @@ class JoinedSteps:
 
     async def write(self, connection: UserConnection, claim: Claim, entry: JournalEntry) -> bool:
         """Check the fence and write the row."""
+        marks = [str(mark).lower() for mark in (entry.ordered, entry.undoable, entry.failed)]
         now = self._database.now
-        numbers = [str(claim.seq), str(claim.token)]
-        marks = [str(int(mark)) for mark in entry[2:]]
-        values = (*numbers, entry.name, entry.result, None if now is None else str(now), *marks)
+        values = (
+            *(str(claim.seq), str(claim.token), entry.name, entry.result, str(entry.place)),
+            *marks,
+            None if now is None else str(now),
+        )
         async with self._binding.bound(connection, claim.tenant_id, FEATURE):
             row = await connection.row(QUERIES["record_step_in_transaction"], *values)
         return row is not None and row[0] is True

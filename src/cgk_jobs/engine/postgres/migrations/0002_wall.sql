@@ -117,48 +117,14 @@ BEGIN
     RETURN dropped;
 END $$;
 
--- A step in the transaction of its own writes ------------------------------------------------------------------------------
-
--- Journals a finished step of a run of the bound tenant, under its claim; false: the attempt lost its run, or the step is
--- finished already. A tenant's login may neither lock a run nor write its journal otherwise. FOR SHARE waits for a rescue that is
--- under way, and keeps the next one waiting until this transaction has ended.
-CREATE FUNCTION cgk_jobs.record_step(run bigint, fence bigint, step text, outcome text, moment bigint) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, cgk_jobs, pg_temp
-AS $$
-DECLARE
-    tenant constant text := cgk_jobs.bound_tenant();
-BEGIN
-    PERFORM FROM cgk_jobs.runs r
-    WHERE r.tenant_id = tenant AND r.seq = run AND r.claim = fence AND r.state = 'running' FOR SHARE;
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    INSERT INTO cgk_jobs.steps (run_seq, place, finished_at, tenant_id, name, result)
-    SELECT run, count(*), coalesce(moment, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint), tenant, step, outcome
-    FROM cgk_jobs.steps s WHERE s.tenant_id = tenant AND s.run_seq = run
-    ON CONFLICT DO NOTHING;
-    RETURN FOUND;
-END $$;
-
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cgk_jobs FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION cgk_jobs.bound_tenant() TO cgk_jobs_worker, cgk_jobs_tenant;
-GRANT EXECUTE ON FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, bigint) TO cgk_jobs_worker, cgk_jobs_tenant;
 GRANT EXECUTE ON FUNCTION cgk_jobs.make_days(integer), cgk_jobs.drop_days(bigint) TO cgk_jobs_worker;
 
--- The owner: what bound_tenant() and migrations read and write. Nothing of an unbound tenant; a migration that has to change tenants'
+-- The owner: what bound_tenant() and migrations read and write. Nothing of a tenant; a migration that has to change tenants'
 -- rows opens them for itself, in its own transaction.
 CREATE POLICY owner_all ON cgk_jobs.tenant_key TO cgk_jobs_owner USING (true) WITH CHECK (true);
 CREATE POLICY owner_all ON cgk_jobs.migrations TO cgk_jobs_owner USING (true) WITH CHECK (true);
--- And what record_step() reads, locks and writes: the bound tenant's, and no change of a run.
-CREATE POLICY owner_reads ON cgk_jobs.runs FOR SELECT TO cgk_jobs_owner
-    USING (tenant_id = (SELECT cgk_jobs.bound_tenant()));
-CREATE POLICY owner_locks ON cgk_jobs.runs FOR UPDATE TO cgk_jobs_owner
-    USING (tenant_id = (SELECT cgk_jobs.bound_tenant())) WITH CHECK (false);
-CREATE POLICY owner_reads ON cgk_jobs.steps FOR SELECT TO cgk_jobs_owner
-    USING (tenant_id = (SELECT cgk_jobs.bound_tenant()));
-CREATE POLICY owner_writes ON cgk_jobs.steps FOR INSERT TO cgk_jobs_owner
-    WITH CHECK (tenant_id = (SELECT cgk_jobs.bound_tenant()));
 
 -- The worker: every row.
 GRANT SELECT ON cgk_jobs.tenant_key, cgk_jobs.migrations TO cgk_jobs_worker;

@@ -46,13 +46,17 @@ CREATE POLICY worker_all ON cgk_jobs.event_waits TO cgk_jobs_worker USING (true)
 CREATE POLICY worker_all ON cgk_jobs.awaited_events TO cgk_jobs_worker USING (true) WITH CHECK (true);
 CREATE POLICY worker_all ON cgk_jobs.event_marks TO cgk_jobs_worker USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON cgk_jobs.event_waits, cgk_jobs.awaited_events, cgk_jobs.event_marks TO cgk_jobs_worker;
+-- No samples of tenants' names and words: see 0002.
+ALTER TABLE cgk_jobs.runs ALTER failing SET STATISTICS 0;
+ALTER TABLE cgk_jobs.finished_runs ALTER failing SET STATISTICS 0;
+ALTER TABLE cgk_jobs.event_waits ALTER tenant_id SET STATISTICS 0, ALTER wanted SET STATISTICS 0;
+ALTER TABLE cgk_jobs.event_marks ALTER tenant_id SET STATISTICS 0, ALTER wanted SET STATISTICS 0;
 
--- A step in the transaction of its own writes may have been pending before, and says more of itself than its result.
-DROP FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, bigint);
-CREATE FUNCTION cgk_jobs.record_step(
-    run bigint, fence bigint, step text, outcome text, moment bigint, at_place integer, is_ordered boolean, is_undoable boolean,
-    has_failed boolean, still_pending integer
-) RETURNS boolean
+-- A step in the transaction of its own writes: journals it as finished, for a run of the bound tenant, under its claim. False: the
+-- attempt lost its run, or the step is finished already. A tenant's login may neither lock a run nor write its journal otherwise.
+-- FOR SHARE waits for a rescue that is under way, and keeps the next one waiting until this transaction has ended.
+CREATE FUNCTION cgk_jobs.record_step(run bigint, fence bigint, step text, outcome text, nth integer, in_order boolean, to_undo boolean,
+    went_wrong boolean, moment bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, cgk_jobs, pg_temp
 AS $$
@@ -64,26 +68,29 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    INSERT INTO cgk_jobs.steps AS written (run_seq, place, finished_at, tenant_id, name, result, ordered, undoable, failed, pending)
-    SELECT run, coalesce(at_place, (SELECT count(*) FROM cgk_jobs.steps s WHERE s.tenant_id = tenant AND s.run_seq = run)),
-        coalesce(moment, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint), tenant, step, outcome, is_ordered, is_undoable,
-        has_failed, still_pending
+    INSERT INTO cgk_jobs.steps AS written (run_seq, place, finished_at, tenant_id, name, result, ordered, undoable, failed)
+    VALUES (run, coalesce(nth, (SELECT count(*) FROM cgk_jobs.steps s WHERE s.tenant_id = tenant AND s.run_seq = run)::integer),
+        coalesce(moment, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint), tenant, step, outcome, in_order, to_undo, went_wrong)
+    -- It may have been tried before, and be pending.
     ON CONFLICT (tenant_id, run_seq, name) DO UPDATE SET result = excluded.result, finished_at = excluded.finished_at,
-        undoable = excluded.undoable, failed = excluded.failed, pending = excluded.pending
+        undoable = excluded.undoable, failed = excluded.failed, pending = 0
     WHERE written.pending > 0;
     RETURN FOUND;
 END $$;
-REVOKE ALL ON FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, bigint, integer, boolean, boolean, boolean, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, bigint, integer, boolean, boolean, boolean, integer)
+REVOKE ALL ON FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, integer, boolean, boolean, boolean, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, integer, boolean, boolean, boolean, bigint)
     TO cgk_jobs_worker, cgk_jobs_tenant;
+-- It runs as the owner, who gets to see, lock and write what it does for the bound tenant, and can change no run.
+CREATE POLICY owner_reads ON cgk_jobs.runs FOR SELECT TO cgk_jobs_owner
+    USING (tenant_id = (SELECT cgk_jobs.bound_tenant()));
+CREATE POLICY owner_locks ON cgk_jobs.runs FOR UPDATE TO cgk_jobs_owner
+    USING (tenant_id = (SELECT cgk_jobs.bound_tenant())) WITH CHECK (false);
+CREATE POLICY owner_reads ON cgk_jobs.steps FOR SELECT TO cgk_jobs_owner
+    USING (tenant_id = (SELECT cgk_jobs.bound_tenant()));
+CREATE POLICY owner_writes ON cgk_jobs.steps FOR INSERT TO cgk_jobs_owner
+    WITH CHECK (tenant_id = (SELECT cgk_jobs.bound_tenant()));
 CREATE POLICY owner_finishes ON cgk_jobs.steps FOR UPDATE TO cgk_jobs_owner
     USING (tenant_id = (SELECT cgk_jobs.bound_tenant())) WITH CHECK (tenant_id = (SELECT cgk_jobs.bound_tenant()));
-
--- As in 0002: no samples of what tenants wrote.
-ALTER TABLE cgk_jobs.runs ALTER failing SET STATISTICS 0;
-ALTER TABLE cgk_jobs.finished_runs ALTER failing SET STATISTICS 0;
-ALTER TABLE cgk_jobs.event_waits ALTER tenant_id SET STATISTICS 0, ALTER wanted SET STATISTICS 0;
-ALTER TABLE cgk_jobs.event_marks ALTER tenant_id SET STATISTICS 0, ALTER wanted SET STATISTICS 0;
 
 -- A tenant's own sends call nobody's runs: those have a caller only where the engine makes them.
 ALTER POLICY tenant_sends ON cgk_jobs.runs WITH CHECK (

@@ -25,3 +25,7 @@ CREATE INDEX throttles_expiring ON cgk_jobs.throttles (expires_at);
 ALTER TABLE cgk_jobs.throttles ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY worker_all ON cgk_jobs.throttles TO cgk_jobs_worker USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON cgk_jobs.throttles TO cgk_jobs_worker;
+-- No samples of tenants' names and words: see 0002.
+ALTER TABLE cgk_jobs.runs ALTER metadata SET STATISTICS 0, ALTER flow_key SET STATISTICS 0, ALTER order_key SET STATISTICS 0;
+ALTER TABLE cgk_jobs.finished_runs ALTER metadata SET STATISTICS 0, ALTER flow_key SET STATISTICS 0, ALTER order_key SET STATISTICS 0;
+ALTER TABLE cgk_jobs.throttles ALTER tenant_id SET STATISTICS 0, ALTER key SET STATISTICS 0;

@@ -1,8 +1,9 @@
 -- Events into the application's own transaction, each with a run for every task that listens. Runs are stored as scheduled, due
 -- at once: their place in the fair order is the engine's to give, after the commit. The only parameter is a JSON text, which
 -- every driver can send. Settings are read here and not taken from memory: the transaction may see older ones.
--- A key that is in use keeps its event out; one that another transaction has just taken is waited for. Answers, as JSON, for
--- each event that was stored its place, its number and those of its runs. Numbers are drawn as insert_runs.sql draws them.
+-- A key that is in use keeps its event out; one that another transaction has just taken is waited for. Nothing is stored where a
+-- task that listens has flow control. Answers, as JSON, these tasks, and for each event that was stored its place, its number and
+-- those of its runs. Numbers are drawn as insert_runs.sql draws them.
 -- Types are qualified: a session may have a temporary one by the name of text.
 WITH asked AS MATERIALIZED (
     SELECT $1::pg_catalog.text::pg_catalog.json AS of
@@ -15,7 +16,7 @@ WITH asked AS MATERIALIZED (
         key_until bigint, lane integer, expires double precision, tenant_id pg_catalog.text, name pg_catalog.text,
         payload pg_catalog.text, task pg_catalog.text, key pg_catalog.text, tags pg_catalog.text)
 ), targets AS MATERIALIZED (
-    SELECT e.place, s.task, s.queue, s.rank, s.lane, s.expires, s.tags,
+    SELECT e.place, s.task, s.queue, s.rank, s.lane, s.expires, s.tags, s.flow,
         (row_number() OVER (PARTITION BY e.place ORDER BY s.task COLLATE pg_catalog."C") - 1)::integer AS number
     FROM events e JOIN cgk_jobs.subscriptions s ON CASE WHEN e.task IS NULL THEN s.event = e.name ELSE s.task = e.task END
 ), draws AS MATERIALIZED (
@@ -36,7 +37,7 @@ WITH asked AS MATERIALIZED (
 ), storable AS MATERIALIZED (
     SELECT e.*, d.base, coalesce(e.task, e.name) AS keyed_by, EXISTS (SELECT FROM runs r WHERE r.place = e.place) AS heard
     FROM events e JOIN draws d ON d.place = e.place AND d.draw = 0
-    WHERE e.task IS NULL OR EXISTS (SELECT FROM runs r WHERE r.place = e.place)
+    WHERE (e.task IS NULL OR EXISTS (SELECT FROM runs r WHERE r.place = e.place)) AND NOT EXISTS (SELECT FROM targets t WHERE t.flow <> '')
 ), taken AS (
     INSERT INTO cgk_jobs.idempotency_keys (event_seq, nonce, expires_at, tenant_id, event, key, payload, run_seqs)
     SELECT s.base, s.nonce, s.key_until, s.tenant_id, s.keyed_by, s.key, s.payload,
@@ -67,6 +68,7 @@ WITH asked AS MATERIALIZED (
     INSERT INTO cgk_jobs.unrouted_events (seq, nonce, created_at, version, tenant_id, name, payload)
     SELECT f.base, f.nonce, c.now, f.version, f.tenant_id, f.name, f.payload FROM fresh f CROSS JOIN current c WHERE NOT f.heard
 )
-SELECT coalesce(json_agg(json_build_array(f.place, f.base,
-    ARRAY(SELECT r.seq FROM runs r WHERE r.place = f.place ORDER BY r.number))), '[]')::pg_catalog.text
-FROM fresh f
+SELECT json_build_object(
+    'flowing', (SELECT json_agg(DISTINCT t.task) FROM targets t WHERE t.flow <> ''),
+    'stored', (SELECT json_agg(json_build_array(f.place, f.base, ARRAY(SELECT r.seq FROM runs r WHERE r.place = f.place ORDER BY r.number)))
+        FROM fresh f))::pg_catalog.text

@@ -152,10 +152,6 @@ class DatabaseWrapper(PostgresWrapper):
 
     # Wherever a transaction ends, so does the binding.
 
-    def _set_autocommit(self, autocommit: bool) -> None:
-        self._bound = None
-        super()._set_autocommit(autocommit)  # type: ignore[misc]
-
     def _commit(self) -> None:
         self._bound = None
         super()._commit()  # type: ignore[misc]

@@ -1,0 +1,1 @@
+SELECT max(seq) FROM cgk_jobs.runs WHERE tenant_id = $1

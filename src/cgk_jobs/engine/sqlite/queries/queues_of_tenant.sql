@@ -1,0 +1,1 @@
+SELECT DISTINCT queue FROM clocks WHERE tenant_id = ?
