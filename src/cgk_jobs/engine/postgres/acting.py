@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
-from cgk_jobs.engine.postgres.families import HOLD, Ended, Families
-from cgk_jobs.engine.postgres.limits import LimitBook
+from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.locking import youngest_first
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import revived
@@ -18,7 +15,7 @@ from cgk_jobs.engine.postgres.readying import Waiting, make_ready
 from cgk_jobs.engine.postgres.reopening import start_again
 from cgk_jobs.engine.records import RunKey
 
-__all__ = ["Cancelled", "cancel", "copy_steps", "ended_of", "finish", "retry", "slots_of"]
+__all__ = ["Cancelled", "cancel", "copy_steps", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Cancelled:
     made_ready: int
 
 
-async def cancel(database: Database, limits: LimitBook, families: Families, runs: Sequence[RunKey]) -> Cancelled:
+async def cancel(database: Database, endings: Endings, runs: Sequence[RunKey]) -> Cancelled:
     """Cancel runs that wait, and ask the workers of those that run to."""
     keys = youngest_first(runs)
     if not keys:
@@ -45,49 +42,17 @@ async def cancel(database: Database, limits: LimitBook, families: Families, runs
         waiting = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] != "running"]
         if running:
             await work.run("ask_cancel", *zip(*running, strict=True))
-        made_ready = await finish(work, limits, families, waiting, "cancelled", database.now)
+        made_ready = await endings.finish(work, waiting, "cancelled", database.now)
         return Cancelled(len(rows), [key.seq for key in waiting], made_ready)
 
     return await database.retried(verb)
 
 
-async def finish(
-    work: Work, limits: LimitBook, families: Families, keys: Sequence[RunKey], state: str, now: int | None
-) -> int:
-    """End runs nobody runs, whose rows the caller holds; returns how many others became ready by that."""
-    if not keys:
-        return 0
-    ordered = youngest_first(keys)
-    ended = await work.rows("finish_runs", *zip(*ordered, strict=True), [state] * len(ordered), now)
-    made_ready = await families.ended(work, [ended_of(row) for row in ended])
-    made_ready += await limits.free(work, slots_of(ended))
-    await limits.give_back(work, [(row["tenant_id"], row["payload_bytes"]) for row in ended])
-    return made_ready
-
-
-def ended_of(row: Any) -> Ended:
-    """A row of ``finish_runs``."""
-    return Ended(
-        row["tenant_id"], row["seq"], row["nonce"], row["parent_seq"], row["parent_step"], row["state"], None, row["error"],
-        (row["held_by"] or "").startswith(HOLD),
-    )  # fmt: skip
-
-
-def slots_of(rows: Iterable[Any]) -> dict[tuple[str, str], int]:
-    """How many slots rows with ``tenant_id`` and ``slots`` hold, by tenant and key."""
-    counts: dict[tuple[str, str], int] = {}
-    for row in rows:
-        for key in json.loads(row["slots"] or "[]"):
-            mark = (row["tenant_id"], key)
-            counts[mark] = counts.get(mark, 0) + 1
-    return counts
-
-
 async def retry(
     database: Database,
+    endings: Endings,
     placing: Placing,
     configuration: Configuration,
-    families: Families,
     run: RunKey,
     queue: str,
     lane: int,
@@ -103,7 +68,7 @@ async def retry(
         return True
 
     async def verb(work: Work) -> bool:
-        return run in await start_again(work, families, {run: Waiting(*run, queue, lane)}, revive)
+        return run in await start_again(work, endings.families, {run: Waiting(*run, queue, lane)}, revive)
 
     return await database.retried(verb)
 

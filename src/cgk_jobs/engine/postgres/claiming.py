@@ -10,10 +10,9 @@ from typing import Any
 from cgk_jobs.clock import monotonic
 from cgk_jobs.engine.budgets import Draw, draws_of
 from cgk_jobs.engine.holds import unknown_task_hold
-from cgk_jobs.engine.postgres.acting import finish
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
-from cgk_jobs.engine.postgres.families import Families
+from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.records import Appetite, Claim, RunKey
@@ -51,13 +50,13 @@ class Claiming:
         configuration: Configuration,
         placing: Placing,
         limits: LimitBook,
-        families: Families,
+        endings: Endings,
     ) -> None:
         self._database = database
         self._configuration = configuration
         self._placing = placing
         self._limits = limits
-        self._families = families
+        self._endings = endings
         self._careful_until: dict[str, float] = {}
         self._swept_at: dict[str, float] = {}
         self._was_full: set[str] = set()
@@ -196,7 +195,7 @@ class Claiming:
             claims, over = await self._admit(work, claims, draws, rows[0]["now"])
             parked += over
         if expired:
-            await finish(work, self._limits, self._families, expired, "expired", self._database.now)
+            await self._endings.finish(work, expired, "expired", self._database.now)
             found.expired += [key.seq for key in expired]
         if moved:
             await work.run("move_back", *zip(*sorted(moved), strict=True))

@@ -9,7 +9,7 @@ from cgk_jobs.engine.holds import unknown_task_hold
 from cgk_jobs.engine.postgres.claiming import Claiming, StaleSettings
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
-from cgk_jobs.engine.postgres.families import Families
+from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.readying import Waiting, make_ready, release_anew
@@ -41,15 +41,15 @@ class Desk:
         configuration: Configuration,
         placing: Placing,
         limits: LimitBook,
-        families: Families,
+        endings: Endings,
     ) -> None:
         self._database = database
         self._clock = clock
         self._configuration = configuration
         self._placing = placing
         self._limits = limits
-        self._settling = Settling(database, configuration, placing, limits, families)
-        self._claiming = Claiming(database, configuration, placing, limits, families)
+        self._settling = Settling(database, configuration, placing, limits, endings)
+        self._claiming = Claiming(database, configuration, placing, limits, endings)
         self._next_due: int | None = None
         self._look_at = 0.0
         self._adopt_at = 0.0

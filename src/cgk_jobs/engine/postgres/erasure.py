@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cgk_jobs.engine.postgres.acting import slots_of
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
-from cgk_jobs.engine.postgres.limits import LimitBook
+from cgk_jobs.engine.postgres.limits import LimitBook, slots_of
 from cgk_jobs.engine.postgres.tenant_tables import statement, tenant_tables
 
 __all__ = ["forget_tenant", "purge"]

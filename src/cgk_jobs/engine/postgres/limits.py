@@ -7,16 +7,17 @@ and the settlement that frees a slot makes the next one ready.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from cgk_jobs.engine.budgets import Draw, owner_of
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Work
 from cgk_jobs.engine.postgres.placing import Placing
-from cgk_jobs.engine.postgres.quotas import give_back
 from cgk_jobs.engine.postgres.readying import release
 
-__all__ = ["LimitBook"]
+__all__ = ["LimitBook", "slots_of"]
 
 SECOND = 1_000_000
 
@@ -146,10 +147,6 @@ class LimitBook:
                 released += await self._release(work, row["key"], row["tenant_id"], min(row["free"], row["count"]))
         return released
 
-    async def give_back(self, work: Work, ended: Iterable[tuple[str, int]]) -> None:
-        """Runs ended, of these tenants and with payloads of so many bytes: quotas have room again."""
-        await give_back(work, self._configuration, ended)
-
     async def wake(self, work: Work, now: int) -> int:
         """Make ready what rates allow again; returns how many runs."""
         total = 0
@@ -175,3 +172,13 @@ class LimitBook:
         if released < count:
             await work.run("unmark_limits", key, tenant_id)
         return released
+
+
+def slots_of(rows: Iterable[Any]) -> dict[tuple[str, str], int]:
+    """How many slots rows with ``tenant_id`` and ``slots`` hold, by tenant and key."""
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        for key in json.loads(row["slots"] or "[]"):
+            mark = (row["tenant_id"], key)
+            counts[mark] = counts.get(mark, 0) + 1
+    return counts

@@ -14,12 +14,11 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cgk_jobs.engine.postgres.acting import finish, slots_of
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.doorbell import Listener
-from cgk_jobs.engine.postgres.families import Families
+from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.heart import Heart
-from cgk_jobs.engine.postgres.limits import LimitBook
+from cgk_jobs.engine.postgres.limits import LimitBook, slots_of
 from cgk_jobs.engine.postgres.partitions import Days
 from cgk_jobs.engine.records import RunKey
 
@@ -46,11 +45,11 @@ class Seats:
     """The workers of one process. ``told`` hears what was taken back, after each commit."""
 
     def __init__(
-        self, database: Database, limits: LimitBook, families: Families, days: Days, told: Callable[[Rescued], None]
+        self, database: Database, limits: LimitBook, endings: Endings, days: Days, told: Callable[[Rescued], None]
     ) -> None:
         self._database = database
         self._limits = limits
-        self._families = families
+        self._endings = endings
         self._days = days
         self._told = told
         self._leases: dict[int, float] = {}
@@ -136,7 +135,7 @@ class Seats:
                 ]
                 await work.run("insert_attempts", now, *zip(*attempts, strict=True))
         ended = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["cancel_asked"]]
-        made_ready = await finish(work, self._limits, self._families, ended, "cancelled", now)
+        made_ready = await self._endings.finish(work, ended, "cancelled", now)
         made_ready += await self._limits.free(work, slots_of(rows))
         await work.run("remove_worker", worker)
         return Rescued(len(rows), tuple(key.seq for key in ended), made_ready)

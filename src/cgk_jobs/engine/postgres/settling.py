@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from cgk_jobs.engine.flow import cancelled_instead
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
-from cgk_jobs.engine.postgres.families import Ended, Families
+from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.families import Ended
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.locking import locking_order, youngest_first
 from cgk_jobs.engine.postgres.placing import Placing
@@ -56,13 +57,13 @@ class Settling:
         configuration: Configuration,
         placing: Placing,
         limits: LimitBook,
-        families: Families,
+        endings: Endings,
     ) -> None:
         self._database = database
         self._configuration = configuration
         self._placing = placing
         self._limits = limits
-        self._families = families
+        self._endings = endings
 
     def columns(self, plain: Sequence[Settlement]) -> list[list[object]]:
         """Tenants, numbers, claims and results of plain settlements, in the order of ``locking.py``."""
@@ -128,7 +129,7 @@ class Settling:
                     if key not in kept:
                         mark = (item.claim.tenant_id, key)
                         slots[mark] = slots.get(mark, 0) + 1
-        settled.made_ready = await self._families.ended(work, [_ended(item) for item in written])
+        settled.made_ready = await self._endings.families.ended(work, [_ended(item) for item in written])
         settled.made_ready += await self._readied(work, [item for item in written if item.claim.key in woken])
         settled.made_ready += await self._limits.free(work, slots)
         settled.made_ready += sum(item.state == "queued" for item in written)

@@ -17,7 +17,7 @@ from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.desk import Desk
 from cgk_jobs.engine.postgres.doorbell import Bell
-from cgk_jobs.engine.postgres.families import Families
+from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.joining.binding import Binding
 from cgk_jobs.engine.postgres.joining.sending import JoinedSending
 from cgk_jobs.engine.postgres.joining.steps import JoinedSteps, StepTransaction
@@ -62,8 +62,8 @@ class PostgresStore:
         self._configuration = Configuration(self._database)
         self._placing = Placing(lambda: self._configuration.weights)
         self._limits = LimitBook(self._placing, self._configuration)
-        self._families = Families(self._configuration, self._placing)
-        self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits, self._families)
+        self._endings = Endings(self._configuration, self._placing, self._limits)
+        self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits, self._endings)
         self._sending = Sending(self._database, self._configuration, self._placing, self._sent)
         self._charging_apart = ChargingApart(self._database, self._configuration)
         self._bell = Bell(self._database)
@@ -72,9 +72,9 @@ class PostgresStore:
         self._joined_steps = JoinedSteps(self._database, binding)
         self._readying: set[asyncio.Task[None]] = set()
         days = Days(self._database)
-        self._seats = seats.Seats(self._database, self._limits, self._families, days, self._rescued)
+        self._seats = seats.Seats(self._database, self._limits, self._endings, days, self._rescued)
         self._upkeep = PostgresUpkeep(
-            self._database, self._configuration, self._placing, self._limits, self._families, days
+            self._database, self._configuration, self._placing, self._limits, self._endings, days
         )
         self.reads = PostgresReads(self._database)
         self._listeners: list[Hints] = []
@@ -223,12 +223,12 @@ class PostgresStore:
     # -- runs --------------------------------------------------------------------------------------------------------
 
     async def cancel(self, runs: Sequence[RunKey]) -> int:
-        cancelled = await acting.cancel(self._database, self._limits, self._families, runs)
+        cancelled = await acting.cancel(self._database, self._endings, runs)
         self._tell(cancelled.made_ready, None, cancelled.ended)
         return cancelled.count
 
     async def retry(self, run: RunKey, queue: str, lane: int) -> bool:
-        done = await acting.retry(self._database, self._placing, self._configuration, self._families, run, queue, lane)
+        done = await acting.retry(self._database, self._endings, self._placing, self._configuration, run, queue, lane)
         self._tell(int(done), None, ())
         return done
 

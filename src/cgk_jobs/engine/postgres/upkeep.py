@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cgk_jobs.clock import monotonic
-from cgk_jobs.engine.postgres.acting import finish
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
-from cgk_jobs.engine.postgres.families import Families
+from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.partitions import DAY, Days
 from cgk_jobs.engine.postgres.placing import Placing
@@ -49,14 +48,14 @@ class PostgresUpkeep:
         configuration: Configuration,
         placing: Placing,
         limits: LimitBook,
-        families: Families,
+        endings: Endings,
         days: Days,
     ) -> None:
         self._database = database
         self._configuration = configuration
         self._placing = placing
         self._limits = limits
-        self._families = families
+        self._endings = endings
         self._days = days
         self._day = 0
         self._reached: tuple[str, int] = ("", 0)
@@ -75,7 +74,7 @@ class PostgresUpkeep:
         now = self._database.now
         rows = await work.rows("expired_runs", now, _EXPIRED_AT_ONCE)
         keys = [RunKey(row["tenant_id"], row["seq"]) for row in rows]
-        made_ready = await finish(work, self._limits, self._families, keys, "expired", now)
+        made_ready = await self._endings.finish(work, keys, "expired", now)
         return Expired([key.seq for key in keys], made_ready)
 
     # -- forgetting --------------------------------------------------------------------------------------------------
