@@ -10,7 +10,7 @@ from cgk_jobs.engine.quotas import Crossing
 from cgk_jobs.engine.records import NewEvent, Stored, Subscription
 from cgk_jobs.wire.ids import Nonces
 
-__all__ = ["Batch", "is_direct"]
+__all__ = ["Batch"]
 
 _Kind = tuple[str, str, str, int, int, int, str, str | None, int | None, int | None, int | None, bool, int | None, int]
 _Row = tuple[int, int, int, str, str, float, float, bool, int | None, str | None]
@@ -71,10 +71,12 @@ class Batch:
         parent = event.parent
         if parent is not None and parent.hold is not None:
             held_by = parent.hold
+        # Nothing that has happened for everybody, so that no run may wait for it.
+        direct = event.task is not None or due_at is not None
         kind: _Kind = (
             target.task, target.queue, event.name, event.version, target.rank, lane, tags, held_by,
             None if expires is None else round(expires * 1e6), event.tick_at, event.replay_of,
-            is_direct(event, due_at), None if parent is None else parent.seq, 0 if parent is None else parent.depth,
+            direct, None if parent is None else parent.seq, 0 if parent is None else parent.depth,
         )  # fmt: skip
         rows = self._kinds.get(kind)
         if rows is None:
@@ -164,8 +166,3 @@ class Batch:
                 stored.append(Stored(unrouted[alone], nonce, ()))
                 alone += 1
         return stored
-
-
-def is_direct(event: NewEvent, due_at: int | None) -> bool:
-    """Whether it was sent to one task alone, or for later: nothing that has happened now, so no run may wait for it."""
-    return event.task is not None or due_at is not None

@@ -15,12 +15,16 @@ from cgk_jobs.runtime.entries import group_of
 from cgk_jobs.wire.ids import to_id
 from cgk_jobs.wire.json import dumps
 
-__all__ = ["HOLD", "Ended", "Families", "family_hold"]
+__all__ = ["HOLD", "Ended", "Families", "Sleepers", "family_hold"]
 
 HOLD = "family:"
 
 _Entry = tuple[str, int, str]
 """Tenant, number of the run, name."""
+
+
+Sleepers = dict[RunKey, tuple[str, Waiting]]
+"""Runs that are held: the state of each, and where it would become ready."""
 
 
 class Ended(NamedTuple):
@@ -66,12 +70,12 @@ class Families:
             return 0
         parents = {RunKey(tenant_id, seq) for tenant_id, seq, _ in children}
         # Before their journals: who lets a parent wait, or makes more children, is waited for, or waits here.
-        sleepers = await self._lock(work, parents)
+        sleepers = await self.lock(work, parents)
         finished = await self._finish(work, children)
         # A parent that had ended is being retried meanwhile if it is there now: its journal was waited for.
-        sleepers |= await self._lock(work, {RunKey(*entry[:2]) for entry in finished} - sleepers.keys())
+        sleepers |= await self.lock(work, {RunKey(*entry[:2]) for entry in finished} - sleepers.keys())
         made_ready = await self._release_next(work, [children[entry] for entry in finished])
-        return made_ready + await self._wake(work, sleepers, await self._complete(work, finished))
+        return made_ready + await self.wake(work, sleepers, await self._complete(work, finished))
 
     async def _finish(self, work: Work, children: dict[_Entry, Ended]) -> list[_Entry]:
         rows = [
@@ -115,24 +119,20 @@ class Families:
 
     # -- waking ------------------------------------------------------------------------------------------------------
 
-    async def wake(self, work: Work, runs: Iterable[RunKey]) -> int:
-        """What these runs wait for is there: make ready those that wait, returns how many; and mark those that still run."""
-        sleepers = await self._lock(work, runs)
-        return await self._wake(work, sleepers, sleepers)
-
-    async def _lock(self, work: Work, runs: Iterable[RunKey]) -> dict[RunKey, tuple[str, Waiting]]:
-        """State of runs that have not ended, and where they would become ready; held from now on."""
+    async def lock(self, work: Work, runs: Iterable[RunKey]) -> Sleepers:
+        """Those of these runs that have not ended; held from now on."""
         keys = youngest_first(runs)
         if not keys:
             return {}
         known = self._configuration.tasks
-        found: dict[RunKey, tuple[str, Waiting]] = {}
+        found: Sleepers = {}
         for tenant_id, seq, state, task, queue, lane in await work.rows("lock_parents", *zip(*keys, strict=True)):
             waiting = Waiting(tenant_id, seq, known[task].queue if task in known else queue, lane)
             found[RunKey(tenant_id, seq)] = (state, waiting)
         return found
 
-    async def _wake(self, work: Work, locked: dict[RunKey, tuple[str, Waiting]], runs: Iterable[RunKey]) -> int:
+    async def wake(self, work: Work, locked: Sleepers, runs: Iterable[RunKey]) -> int:
+        """What these runs wait for is there: make ready those that wait, returns how many; and mark those that still run."""
         chosen = [locked[key] for key in youngest_first(runs) if key in locked]
         waiting = [run for state, run in chosen if state == "waiting"]
         running = [(run.tenant_id, run.seq) for state, run in chosen if state == "running"]

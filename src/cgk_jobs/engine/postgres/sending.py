@@ -15,6 +15,7 @@ from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.keys import KeyBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import charge_sends
+from cgk_jobs.engine.postgres.waits import Expected, WaitBook
 from cgk_jobs.engine.quotas import NOTHING, Cost, Crossing
 from cgk_jobs.engine.records import NewEvent, Stored
 from cgk_jobs.errors import ProviderUnavailable
@@ -52,11 +53,13 @@ class Sending:
         database: Database,
         configuration: Configuration,
         placing: Placing,
+        waits: WaitBook,
         told: Callable[[int, int | None], None],
     ) -> None:
         self._database = database
         self._configuration = configuration
         self._placing = placing
+        self._waits = waits
         self._told = told
         self._nonces = Nonces()
         self._keys = KeyBook(database)
@@ -219,11 +222,17 @@ class Sending:
         for _ in range(_REFRESHES):
             if configuration.version is None:
                 await configuration.refresh(work)
+            expected: Expected | None = None
+            if self._waits.concerned(events):
+                if work is self._database:
+                    # An event and what it does to those that wait for it are one transaction.
+                    return await self._store_together(events)
+                expected = await self._waits.expect(work, events)
             costs = costs_of(configuration, events) if configuration.quotas else None
             if costs:
                 if work is self._database:
                     # What is counted and what is stored are one transaction.
-                    return await self._database.retried(lambda work: self._store(work, events))
+                    return await self._store_together(events)
                 # Again with other settings: what has been counted meanwhile is.
                 owed = {tenant_id: cost.minus(paid.get(tenant_id, NOTHING)) for tenant_id, cost in costs.items()}
                 crossings += await charge_sends(work, configuration, owed)
@@ -240,11 +249,16 @@ class Sending:
             else:
                 stored = await self._write(work, batch, version, now)
             if stored is not None:
+                if expected is not None:
+                    batch.made_ready += await self._waits.stored(work, expected, events, stored)
                 return stored, batch
             await configuration.refresh(work)
         raise ProviderUnavailable(
             "the ledger's settings change faster than they are read: look for a process that restarts in a loop"
         )
+
+    async def _store_together(self, events: Sequence[NewEvent]) -> tuple[list[Stored], Batch]:
+        return await self._database.retried(lambda work: self._store(work, events))
 
     async def _write_together(self, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
         return await self._database.retried(lambda work: self._write(work, batch, version, now))

@@ -30,6 +30,7 @@ from cgk_jobs.engine.postgres.seats import Rescued
 from cgk_jobs.engine.postgres.sending import Sending
 from cgk_jobs.engine.postgres.spawning import children_of, spawn
 from cgk_jobs.engine.postgres.upkeep import PostgresUpkeep
+from cgk_jobs.engine.postgres.waits import WaitBook
 from cgk_jobs.engine.quotas import Crossing, TenantQuotas
 from cgk_jobs.engine.records import (
     Appetite,
@@ -46,7 +47,7 @@ from cgk_jobs.engine.records import (
 )
 from cgk_jobs.engine.store import Hints, WorkerSeat
 from cgk_jobs.errors import DuplicateKey, JobsError
-from cgk_jobs.runtime.entries import JournalEntry
+from cgk_jobs.runtime.entries import EventWait, JournalEntry
 
 __all__ = ["PostgresStore"]
 
@@ -63,8 +64,11 @@ class PostgresStore:
         self._placing = Placing(lambda: self._configuration.weights)
         self._limits = LimitBook(self._placing, self._configuration)
         self._endings = Endings(self._configuration, self._placing, self._limits)
-        self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits, self._endings)
-        self._sending = Sending(self._database, self._configuration, self._placing, self._sent)
+        self._waits = WaitBook(self._database, self._configuration, self._endings.families)
+        self._desk = Desk(
+            self._database, clock, self._configuration, self._placing, self._limits, self._endings, self._waits
+        )
+        self._sending = Sending(self._database, self._configuration, self._placing, self._waits, self._sent)
         self._charging_apart = ChargingApart(self._database, self._configuration)
         self._bell = Bell(self._database)
         binding = Binding(self._database)
@@ -211,6 +215,12 @@ class PostgresStore:
         return await journal.append_log(self._database, claim, lines)
 
     # -- workflows ---------------------------------------------------------------------------------------------------
+
+    async def await_event(self, claim: Claim, entry: JournalEntry, wait: EventWait) -> JournalEntry | None:
+        return await self._waits.begin(claim, entry, wait)
+
+    async def end_wait(self, claim: Claim, name: str, result: str) -> JournalEntry | None:
+        return await self._waits.end(claim, name, result)
 
     async def spawn(
         self, claim: Claim, entry: JournalEntry, children: Sequence[NewEvent], *, first: int, concurrency: int | None

@@ -39,6 +39,10 @@ CREATE TABLE cgk_jobs.event_marks (
 );
 CREATE INDEX event_marks_by_age ON cgk_jobs.event_marks (event_seq);
 
+-- Sent in a transaction of the application's, and nobody who may wait for it has been told yet.
+ALTER TABLE cgk_jobs.unrouted_events ADD arriving boolean NOT NULL DEFAULT false;
+CREATE INDEX unrouted_arriving ON cgk_jobs.unrouted_events (tenant_id, seq) WHERE arriving;
+
 ALTER TABLE cgk_jobs.event_waits ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE cgk_jobs.awaited_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE cgk_jobs.event_marks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
