@@ -72,12 +72,13 @@ async def _reopen(work: Work, families: Families, failed: Sequence[_Failed], rev
     counts: dict[tuple[str, int, str], tuple[int, bool]] = {}
     firsts: dict[RunKey, int] = {}
     for entry in opened:
-        counts[(*entry.run, entry.name)] = (1, entry.child is not None)
+        run = entry.run
+        counts[run.tenant_id, run.seq, entry.name] = (1, entry.child is not None)
         group = group_of(entry.name)
         if group is not None:
-            count, _ = counts.get((*entry.run, group), (0, True))
-            counts[(*entry.run, group)] = (count + 1, True)
-        firsts[entry.run] = min(entry.place, firsts.get(entry.run, entry.place))
+            count, _ = counts.get((run.tenant_id, run.seq, group), (0, True))
+            counts[run.tenant_id, run.seq, group] = (count + 1, True)
+        firsts[run] = min(entry.place, firsts.get(run, entry.place))
     entries = sorted((*name, *change) for name, change in counts.items())
     await work.run("reopen_entries", *zip(*entries, strict=True))
     await work.run("loosen_steps", *zip(*[(*run, place) for run, place in firsts.items()], strict=True))

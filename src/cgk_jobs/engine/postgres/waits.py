@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cgk_jobs.clock import monotonic
 from cgk_jobs.engine.postgres import journal
@@ -236,10 +236,8 @@ def _lock_name(tenant_id: str, event: str) -> str:
     return f"{tenant_id} {event}"
 
 
-def _fact(tenant_id: str, event: str, row: Mapping[str, int | str]) -> Fact:
-    return Fact(
-        tenant_id, event, int(row["version"]), str(row["payload"]), int(row["event_seq"]), int(row["nonce"]), None
-    )
+def _fact(tenant_id: str, event: str, row: Any) -> Fact:
+    return Fact(tenant_id, event, row["version"], row["payload"], row["event_seq"], row["nonce"], None)
 
 
 def _result(fact: Fact) -> str:
