@@ -104,11 +104,15 @@ class LoopThread:
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        # What was called soon is done too: connections that were ended let go of their sockets.
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(_finish())
     finally:
         loop.close()
+
+
+async def _finish() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    # Connections that were ended have then let go of their sockets too.
+    await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import cgk_jobs
-from cgk_jobs import Context, Event, Jobs, JobsError, Run, Unsupported, tenant_context
+from cgk_jobs import Context, Event, Jobs, JobsError, Run, Unsupported
 
 PROMISED = [
     "Event",
@@ -146,7 +146,6 @@ RUN = [
 ]
 
 LATER_IN_JOBS = ["asgi", "webhook"]
-LATER_IN_TENANTS = ["export", "purge"]
 
 
 def test_the_package_exports_what_is_promised_and_nothing_by_accident() -> None:
@@ -228,12 +227,6 @@ async def test_what_the_application_gets_later_says_so_until_then(jobs: Jobs, na
     with pytest.raises(Unsupported) as refusal:
         getattr(jobs, name)()
     assert refusal.value.hint
-
-
-@pytest.mark.parametrize("name", LATER_IN_TENANTS)
-async def test_what_tenants_get_later_says_so_until_then(jobs: Jobs, name: str) -> None:
-    with tenant_context("acme"), pytest.raises(Unsupported):
-        await getattr(jobs.tenants, name)("acme")
 
 
 @pytest.mark.parametrize("provider", ["bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron"])

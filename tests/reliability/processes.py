@@ -162,9 +162,9 @@ def _die_in_the_engine(jobs: Application) -> None:
             jobs.point("after the claim")
         return answer
 
-    async def dying_record_step(claim: Any, name: str, result: str | None) -> bool:
+    async def dying_record_step(claim: Any, name: str, result: str | None, **options: Any) -> bool:
         jobs.point("before the step is stored")
-        landed: bool = await record_step(claim, name, result)
+        landed: bool = await record_step(claim, name, result, **options)
         jobs.point("after the step is stored")
         return landed
 

@@ -187,6 +187,36 @@ async def test_a_thread_that_does_not_stop_is_given_up_when_its_time_is_over(
         go.set()
 
 
+async def test_a_plain_handler_that_waits_for_a_thread_does_not_start() -> None:
+    go = threading.Event()
+    started: list[int] = []
+    with JobsHarness(concurrency=1) as harness:
+        jobs = harness.jobs
+
+        @jobs.task(on=Other, timeout=0.05, retry=Retry(max_attempts=1))
+        def hangs(event: Other) -> None:
+            go.wait(LIMIT)
+
+        @jobs.task(on=Work)
+        def work(event: Work) -> None:
+            started.append(event.number)
+
+        try:
+            async with harness.working():
+                blocking, sent = await jobs.send(Other(tenant_id="acme")), await jobs.send(WORK)
+                with tenant_context("acme"):
+                    assert (await ended(jobs, blocking.run_id)).state == "failed"
+                    async for run in jobs.runs.watch(sent.run_id):
+                        if run.state == "running":
+                            break
+                    await jobs.runs.cancel(sent.run_id)
+                    go.set()
+                    assert (await ended(jobs, sent.run_id)).state == "cancelled"
+        finally:
+            go.set()
+    assert started == []
+
+
 async def test_a_run_asked_while_it_goes_to_sleep_does_not_wake(jobs: Jobs, jobs_harness: JobsHarness) -> None:
     begun, go = threading.Event(), threading.Event()
     attempts: list[int] = []

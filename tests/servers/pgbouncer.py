@@ -10,16 +10,15 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from tests.servers.postgres import NOBODY, PASSWORD, PostgresServer, free_port
+from tests.servers.postgres import NOBODY, PASSWORD, PostgresServer, free_port, keep
 
 __all__ = ["PgBouncer", "find_pgbouncer"]
 
@@ -27,6 +26,7 @@ _HOW_TO_INSTALL = (
     "PgBouncer not found: install it (apt install pgbouncer, dnf install pgbouncer, brew install pgbouncer) or set "
     "JOBS_TEST_PGBOUNCER to its path; no package index for Python has it"
 )
+_RUN = '"$0" "$1/pgbouncer.ini" & read -r _; kill -9 $!; rm -rf "$1"'
 
 
 def find_pgbouncer() -> str:
@@ -69,20 +69,10 @@ class PgBouncer:
             + "max_client_conn = 500\n"
             "server_lifetime = 3600\n"
         )
-        step_down: dict[str, Any] = {}
         if os.getuid() == 0:
             for path in (self._home, *self._home.iterdir()):
                 os.chown(path, NOBODY, NOBODY)
-            step_down = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        self._log = (self._home / "log").open("wb")
-        self._process = subprocess.Popen(
-            [program, str(self._home / "pgbouncer.ini")],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            **step_down,
-        )
+        self._keeper = keep(_RUN, program, str(self._home), output=self._home / "log")
         try:
             self._wait_until_it_answers()
         except BaseException:
@@ -95,12 +85,10 @@ class PgBouncer:
             try:
                 psycopg.connect(address, connect_timeout=5).close()
                 return
-            except psycopg.OperationalError as error:
-                if self._process.poll() is not None:
-                    raise RuntimeError(f"pgbouncer ended: {self.log}") from error
-                # It says nowhere that it is ready; waiting for its end is waiting with a limit.
+            except psycopg.OperationalError:
+                # It says nowhere that it is ready; waiting for its keeper's end is waiting with a limit.
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._process.wait(0.05)
+                    self._keeper.wait(0.05)
         raise RuntimeError(f"pgbouncer does not answer: {self.log}")
 
     @property
@@ -116,11 +104,7 @@ class PgBouncer:
 
     def close(self) -> None:
         """Stop it at once."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-        self._log.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        self._keeper.communicate(timeout=60)
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
-__all__ = ["NOBODY", "PASSWORD", "LedgerDatabase", "PostgresServer", "find_binaries", "free_port", "running_server"]
+__all__ = [
+    "NOBODY",
+    "PASSWORD",
+    "LedgerDatabase",
+    "PostgresServer",
+    "find_binaries",
+    "free_port",
+    "keep",
+    "running_server",
+]
 
 PASSWORD = "open sesame"
 """The administrator's."""
@@ -39,6 +48,7 @@ _SETTINGS = {
     "max_wal_size": "512MB",
     "log_line_prefix": "%m [%p] %d %a ",
 }
+_END = 'read -r _; "$0" stop -s -m immediate -D "$1/data"; rm -rf "$1"'
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class PostgresServer:
     def __init__(self, url: str, home: Path | None = None, binaries: Path | None = None) -> None:
         self.url = url
         """The administrator's address, by TCP and with a password."""
+        self._keeper = None if home is None or binaries is None else keep(_END, str(binaries / "pg_ctl"), str(home))
         self._home = home
         self._binaries = binaries
         self._admin: psycopg.Connection[Any] | None = None
@@ -145,13 +156,9 @@ class PostgresServer:
 
     def close(self) -> None:
         """Stop the tests' own server and throw its data away."""
-        if self._home is None:
-            self._forget_admin()
-            return
-        try:
-            self.stop("immediate")
-        finally:
-            shutil.rmtree(self._home, ignore_errors=True)
+        self._forget_admin()
+        if self._keeper is not None:
+            self._keeper.communicate(timeout=60)
 
     def _new_name(self) -> str:
         return f"cgk_jobs_test_{os.getpid()}_{next(self._numbers)}"
@@ -173,9 +180,6 @@ class PostgresServer:
 
 def run_binary(program: Path, *arguments: str) -> None:
     """Run one of the server's programs, as nobody where we are root."""
-    step_down: dict[str, Any] = {}
-    if os.getuid() == 0:
-        step_down = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     # A server that is started goes on; it must not hold a pipe of ours open.
     with tempfile.TemporaryFile() as said:
         done = subprocess.run(
@@ -187,11 +191,37 @@ def run_binary(program: Path, *arguments: str) -> None:
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
             timeout=60,
             check=False,
-            **step_down,
+            user=_user(),
+            group=_user(),
+            extra_groups=_groups(),
         )
         if done.returncode != 0:
             said.seek(0)
             raise RuntimeError(f"{program.name} failed: {said.read().decode(errors='replace')}")
+
+
+def keep(script: str, *arguments: str, output: Path | None = None) -> subprocess.Popen[bytes]:
+    """A shell that runs ``script``, which reads its input to learn of our end: also a killed test leaves no server behind."""
+    with (output or Path(os.devnull)).open("wb") as said:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", script, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            start_new_session=True,
+            user=_user(),
+            group=_user(),
+            extra_groups=_groups(),
+        )
+
+
+def _user() -> int | None:
+    return NOBODY if os.getuid() == 0 else None
+
+
+def _groups() -> list[int] | None:
+    return [] if os.getuid() == 0 else None
 
 
 def free_port() -> int:
@@ -205,23 +235,22 @@ def free_port() -> int:
 def make_server(binaries: Path) -> PostgresServer:
     """A new server, started."""
     home = Path(tempfile.mkdtemp(prefix="cgk-jobs-pg-"))
+    secret = home / "password"
+    secret.write_text(PASSWORD)
+    if os.getuid() == 0:
+        for path in (home, secret):
+            os.chown(path, NOBODY, NOBODY)
+    url = f"postgresql://postgres:{quote(PASSWORD)}@127.0.0.1:{free_port()}/postgres"
+    server = PostgresServer(url, home, binaries)
     try:
-        secret = home / "password"
-        secret.write_text(PASSWORD)
-        if os.getuid() == 0:
-            for path in (home, secret):
-                os.chown(path, NOBODY, NOBODY)
         run_binary(
             binaries / "initdb",
             *("-D", str(home / "data"), "-U", "postgres", "--encoding=UTF8", "--no-locale", "--no-sync"),
             *("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={secret}"),
         )
-        port = free_port()
-        url = f"postgresql://postgres:{quote(PASSWORD)}@127.0.0.1:{port}/postgres"
-        server = PostgresServer(url, home, binaries)
         server.start()
     except BaseException:
-        shutil.rmtree(home, ignore_errors=True)
+        server.close()
         raise
     return server
 

@@ -12,10 +12,11 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from cgk_jobs import Context, Event, Jobs
 from cgk_jobs.benchmarks.ledgers import BARE_TABLE
+from cgk_jobs.benchmarks.machine import in_another_process, peak_mb
+from cgk_jobs.benchmarks.workflows import fan_out, long_runs, sleepers
 
 __all__ = ["MEASURES", "Ping"]
 
@@ -23,6 +24,7 @@ TENANTS = 50
 SENDERS = 64
 _AT_ONCE = 500
 """Attempts at the same time where handlers do nothing: the fewer the exchanges with the ledger, the better."""
+_HERE = "cgk_jobs.benchmarks.measures"
 
 
 class Ping(Event, name="benchmark.ping"):
@@ -123,7 +125,7 @@ async def concurrent_sends(ledger: str, count: int) -> dict[str, float]:
 
 async def runs_finished(ledger: str, count: int) -> dict[str, float]:
     """Runs claimed, executed and settled a second by one worker process, and the most memory it had."""
-    await _in_another_process("fill", ledger, count)
+    await in_another_process(_HERE, "fill", ledger, count)
     bench = Bench(ledger)
     begun = time.perf_counter()
     await bench.jobs.start(concurrency=_AT_ONCE)
@@ -131,16 +133,6 @@ async def runs_finished(ledger: str, count: int) -> dict[str, float]:
     seconds = time.perf_counter() - begun
     await bench.jobs.stop()
     return {"per_second": count / seconds, "peak_mb": peak_mb()}
-
-
-async def _in_another_process(function: str, ledger: str, count: int) -> None:
-    code = (
-        f"import asyncio,sys; from cgk_jobs.benchmarks.measures import {function}; "
-        f"asyncio.run({function}(sys.argv[1], int(sys.argv[2])))"
-    )
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, ledger, str(count))
-    if await process.wait():
-        raise RuntimeError(f"the process that was to {function} ended with {process.returncode}")
 
 
 async def fill(ledger: str, count: int) -> None:
@@ -165,7 +157,7 @@ async def start_other_process(ledger: str, count: int) -> dict[str, float]:
     """Milliseconds from the call of ``send`` to the handler's first line in another process."""
     bench = Bench(ledger)
     await bench.jobs.start()
-    sending = asyncio.create_task(_in_another_process("send_slowly", ledger, count))
+    sending = asyncio.create_task(in_another_process(_HERE, "send_slowly", ledger, count))
     await bench.finish(count)
     await sending
     await bench.jobs.stop()
@@ -193,16 +185,6 @@ def percentiles(nanoseconds: list[int]) -> dict[str, float]:
     return {f"p{share}_ms": ordered[round(last * share / 100)] / 1e6 for share in (50, 95, 99)}
 
 
-def peak_mb() -> float:
-    """The most memory this process had. ``VmHWM``, since ``ru_maxrss`` is inherited from the parent; 0 where unknown."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0.0
-    kilobytes = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), "0")
-    return int(kilobytes) / 1024
-
-
 Measure = Callable[[str, int], Awaitable[dict[str, float]]]
 MEASURES: dict[str, tuple[Measure, int]] = {
     "runs finished": (runs_finished, 60_000),
@@ -211,6 +193,9 @@ MEASURES: dict[str, tuple[Measure, int]] = {
     "batch sends": (batch_sends, 60_000),
     "start, same process": (start_same_process, 500),
     "start, other process": (start_other_process, 500),
+    "steps": (long_runs, 1_000),
+    "fan-out": (fan_out, 10_000),
+    "sleepers": (sleepers, 20_000),
 }
 """Each measure and how many events it takes."""
 

@@ -26,6 +26,14 @@ _UNITS = {
     "p50_ms": "ms, half of them",
     "p95_ms": "ms, 95 of 100",
     "p99_ms": "ms, 99 of 100",
+    "per_second_without": "a second, none asleep",
+    "per_second_tenth": "a second, a tenth as many",
+    "step_10_us": "us a step, the run has 10",
+    "step_100_us": "us a step, the run has 100",
+    "step_1000_us": "us a step, the run has 1,000",
+    "answer_10_us": "us an answered step of 10",
+    "answer_100_us": "us an answered step of 100",
+    "answer_1000_us": "us an answered step of 1,000",
 }
 
 

@@ -66,6 +66,8 @@ def run_document(run: Run, *, payload: Any = None, whole: bool = False) -> dict[
         "finished_at": run.finished_at,
         "held_by": run.held_by,
         "parent_id": run.parent_id,
+        "replay_of": run.replay_of,
+        "undoing": run.undoing,
     }
     if whole:
         document |= {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -16,10 +17,14 @@ from cgk_jobs.cli.tables import Column, show_fields, show_table, state_colour
 
 if TYPE_CHECKING:
     from cgk_jobs.app import Jobs
-    from cgk_jobs.runs import Run
+    from cgk_jobs.runs import Run, StepView
 
 __all__ = ["runs", "show"]
 
+_ANSWER = {"event", "seq", "nonce", "version", "payload"}
+"""What the journal keeps of an event that was waited for."""
+SHOWN = 100
+"""Called runs that are shown with a run."""
 STATES = ("scheduled", "queued", "running", "retrying", "waiting", "completed", "failed", "cancelled", "expired")
 
 _COLUMNS = (
@@ -41,6 +46,7 @@ _COLUMNS = (
 @click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
 @click.option("--tag", help="Only runs with this tag.")
 @click.option("--queue", help="Only runs of this queue.")
+@click.option("--parent", "parent_id", metavar="RUN", help="Only runs this one called.")
 @click.option("--since", metavar="WHEN", help="Only runs created since then: 30m, 2h, 7d, or an ISO 8601 datetime.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
 @click.option("--cursor", help="Go on after a page: the cursor that page ended with.")
@@ -77,17 +83,19 @@ def _row(run: Run) -> tuple[object, ...]:
 @app_option
 @json_option
 def show(*, run_id: str, tenant: str | None, all_tenants: bool, raw: bool, app: str | None, as_json: bool) -> None:
-    """Show a run: payload, result, steps, attempts and log.
+    """Show a run: payload, result, steps, the runs it called, attempts and log.
 
     The code of its event says which fields are secret. Where it is not at hand (no application is configured and none is
     given with --app), the payload is shown with --raw only.
     """
     whose = scope(tenant, all_tenants, "show")
     with opened(app, prefer_app=True) as jobs, whose:
-        run = asyncio.run(jobs.runs.get(run_id))
+        run, children = asyncio.run(_read(jobs, run_id))
         payload = run.payload if raw else _masked(jobs, run)
+        if not raw:
+            run = replace(run, steps=tuple(_masked_step(jobs, step) for step in run.steps))
     if as_json:
-        show_json(run_document(run, payload=payload, whole=True))
+        show_json(run_document(run, payload=payload, whole=True) | {"children": [child.id for child in children]})
         return
     show_fields(
         (
@@ -95,8 +103,11 @@ def show(*, run_id: str, tenant: str | None, all_tenants: bool, raw: bool, app: 
             ("tenant", run.tenant_id),
             ("task", run.task),
             ("event", run.event),
+            ("called by", run.parent_id),
+            ("replay of", run.replay_of),
             ("state", run.state),
             ("held by", run.held_by),
+            ("undone for", run.undoing),
             ("queue", run.queue),
             ("priority", run.priority or None),
             ("attempt", run.attempt),
@@ -114,13 +125,19 @@ def show(*, run_id: str, tenant: str | None, all_tenants: bool, raw: bool, app: 
             ("error", run.error),
         )
     )  # fmt: skip
-    _section("steps", [(step.name, moment(step.finished_at), compact(step.result)) for step in run.steps])
+    _section(
+        "steps", [(step.name, _standing(step), moment(step.finished_at), compact(step.result)) for step in run.steps]
+    )
+    _section("children", [(child.id, child.task, child.state, child.error) for child in children])
+    if len(children) == SHOWN:
+        say(f"It called more: cgk jobs runs --parent {run.id}", dim=True)
     _section("attempts", [(str(one.attempt), one.outcome, moment(one.ended_at), one.error) for one in run.attempts])
     _section("log", [(moment(line.at), str(line.attempt), line.level, line.message) for line in run.log])
 
 
 _HEADS = {
-    "steps": (Column("STEP"), Column("FINISHED"), Column("RESULT", shrinks=True)),
+    "steps": (Column("STEP"), Column("STATE"), Column("AT"), Column("RESULT", shrinks=True)),
+    "children": (Column("CALLED"), Column("TASK"), Column("STATE", colour=state_colour), Column("ERROR", shrinks=True)),
     "attempts": (Column("ATTEMPT", right=True), Column("OUTCOME"), Column("ENDED"), Column("ERROR", shrinks=True)),
     "log": (Column("AT"), Column("ATTEMPT", right=True), Column("LEVEL"), Column("MESSAGE", shrinks=True)),
 }
@@ -136,6 +153,43 @@ def _section(name: str, rows: list[tuple[Any, ...]]) -> None:
         return
     for row in rows:
         result("\t".join((name, *(printable(str(cell or "")) for cell in row))))
+
+
+async def _read(jobs: Jobs, run_id: str) -> tuple[Run, tuple[Run, ...]]:
+    """A run, and the runs it called, the first of them first."""
+    run = await jobs.runs.get(run_id)
+    return run, (await jobs.runs.list(parent_id=run_id, limit=SHOWN)).runs[::-1]
+
+
+def _standing(step: StepView) -> str:
+    return "pending" if step.pending else "failed" if step.failed else "done"
+
+
+def _masked_step(jobs: Jobs, step: StepView) -> StepView:
+    """A step as it is; of an event that was waited for, its payload masked, or left out where nobody can say how."""
+    result = step.result
+    values = dict(cast("dict[str, Any]", result)) if isinstance(result, dict) else {}
+    if values.keys() != _ANSWER:
+        return step
+    values["payload"] = _mask_event(jobs, str(values.get("event", "")), values["payload"])
+    return replace(step, result=values)
+
+
+def _mask_event(jobs: Jobs, name: str, payload: Any) -> Any:
+    from pydantic import ValidationError
+
+    from cgk_jobs.errors import InvalidEvent
+    from cgk_jobs.events import mask
+    from cgk_jobs.events import registry as catalogue
+    from cgk_jobs.wire.json import dumps
+
+    cls = jobs.events.find(name) or catalogue.find(name)
+    if cls is None:
+        return None
+    try:
+        return mask(cls.model_validate_json(dumps(payload)))
+    except (ValidationError, InvalidEvent):
+        return None
 
 
 def _masked(jobs: Jobs, run: Run) -> Any:

@@ -69,7 +69,7 @@ class Orchestration(Protocol):
         finishes the entry and makes the run ready in its own transaction; to each run that waits for it. Sends of events
         nobody ever waited for must not pay for this. ``None``: the attempt lost its run.
 
-        A finished entry's result is ``{"seq", "nonce", "version", "payload"}`` of the event.
+        A finished entry's result is ``{"event", "seq", "nonce", "version", "payload"}``.
         """
         ...
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cgk_jobs.clock import from_micros
-from cgk_jobs.errors import InvalidEvent, WaitTimeout
+from cgk_jobs.errors import InvalidEvent, Unsupported, WaitTimeout
 from cgk_jobs.events.codec import decode
 from cgk_jobs.events.event import Event
 from cgk_jobs.events.sent import Duration, seconds
 from cgk_jobs.runtime.entries import EventWait, JournalEntry
 from cgk_jobs.runtime.matching import Match, fields_of
+from cgk_jobs.tenancy.ids import PLATFORM
 from cgk_jobs.wire.json import dumps, loads
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ async def wait_for(ctx: Context, cls: type[Event], match: Match, timeout: Durati
     """The event; see ``Context.wait_for``."""
     history = ctx.history
     history.refuse_inside("ctx.wait_for")
+    if ctx.tenant_id == PLATFORM:
+        raise Unsupported(
+            "ctx.wait_for",
+            "a run of the installation itself",
+            "Events belong to tenants: wait in a run of the tenant's own.",
+        )
     fields, wanted = fields_of(cls, match, ctx.event)
     limit = None if timeout is None else wait_seconds(timeout, "wait_for(timeout=…)")
     asked = await history.ask(name or cls.event_name)

@@ -33,8 +33,7 @@ class _Journal:
 
     def __init__(self, steps: dict[str, Any]) -> None:
         self._steps = {
-            name: JournalEntry(name, None if result is None else dumps(result), place)
-            for place, (name, result) in enumerate(steps.items())
+            name: JournalEntry(name, _stored(result), place) for place, (name, result) in enumerate(steps.items())
         }
 
     async def load(self, claim: Claim) -> list[JournalEntry]:
@@ -76,6 +75,14 @@ class _Journal:
     ) -> NoReturn:
         """No worker would run them."""
         raise _needs_ledger("ctx.call")
+
+
+def _stored(result: Any) -> str | None:
+    """What the journal would have: of an event handed in, the answer to a wait for it."""
+    if isinstance(result, Event):
+        answer = {"event": result.event_name, "seq": 0, "nonce": 0, "version": result.event_version, "payload": result}
+        return dumps(answer)
+    return None if result is None else dumps(result)
 
 
 def _needs_ledger(feature: str) -> Unsupported:

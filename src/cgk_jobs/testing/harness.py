@@ -261,7 +261,8 @@ class JobsHarness:
         """Run one attempt of ``task`` at once, its tenant current, and return the handler's result.
 
         Raises what the handler raised. No run is stored, no retry follows; ``steps`` are answered as if an earlier attempt
-        had finished them; a sleep moves the clock; what the handler sends is stored and seen by :meth:`assert_sent`.
+        had finished them (an event answers a wait for it); a sleep moves the clock; what the handler sends is stored and seen
+        by :meth:`assert_sent`. A call of another task needs the ledger: send the event and drain.
         """
         return await run_attempt(self.jobs, self.clock, task, given, attempt=attempt, steps=steps or {})
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Annotated
 
 import pytest
@@ -239,6 +241,23 @@ async def test_the_newest_run_wins(jobs: Jobs, jobs_harness: JobsHarness) -> Non
     with tenant_context("acme"):
         run = await jobs.runs.get(sent[0].run_id)
     assert (run.state, run.error) == ("cancelled", "cancelled: a newer run of its key was sent")
+
+
+async def test_what_throttles_and_periods_remember_is_forgotten_in_time(jobs: Jobs, jobs_harness: JobsHarness) -> None:
+    @jobs.task(on=Changed, throttle=Throttle(2, 60), unique=Unique(period=60))
+    async def sync(event: Changed) -> None: ...
+
+    def remembered() -> list[int]:
+        with closing(sqlite3.connect(jobs_harness.folder / "jobs.db")) as ledger:
+            tables = ("throttles", "idempotency_keys")
+            return [ledger.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
+
+    await jobs.send(changed())
+    await jobs_harness.drain()
+    assert remembered() == [1, 1]
+    jobs_harness.clock.advance(60)
+    await jobs_harness.drain()
+    assert remembered() == [0, 0]
 
 
 async def test_every_process_respects_what_a_task_declared(jobs_harness: JobsHarness) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from cgk_jobs import (
     Unique,
     tenant_context,
 )
+from cgk_jobs.tasks.task import Task
 from cgk_jobs.testing import JobsHarness
 
 
@@ -48,7 +50,7 @@ def jobs(jobs_harness: JobsHarness) -> Jobs:
     "options", [{"debounce": Debounce(60)}, {"throttle": Throttle(1, 60)}, {"unique": Unique(by="number")}], ids=str
 )
 async def test_a_call_is_a_run_of_its_own(jobs: Jobs, jobs_harness: JobsHarness, options: dict[str, Any]) -> None:
-    declare: Any = jobs.task
+    declare: Callable[..., Callable[[Callable[..., Any]], Task[Part]]] = jobs.task
 
     @declare(on=Part, **options)
     async def child(event: Part) -> int:
@@ -197,7 +199,7 @@ async def test_a_newer_run_takes_the_older_ones_children_too(jobs: Jobs, jobs_ha
 async def test_a_wait_sees_the_event_whatever_became_of_its_run(
     jobs: Jobs, jobs_harness: JobsHarness, options: dict[str, Any], early: bool
 ) -> None:
-    declare: Any = jobs.task
+    declare: Callable[..., Callable[[Callable[..., Any]], Task[Part]]] = jobs.task
 
     @declare(on=Part, **options)
     async def listener(event: Any) -> None: ...

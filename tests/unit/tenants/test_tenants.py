@@ -6,7 +6,9 @@ import asyncio
 import io
 import json
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,20 @@ async def test_a_soft_quota_is_a_signal_and_a_line_in_the_log(shop: Shop, caplog
     ]
     (use,) = (await shop.jobs.tenants.usage("acme")).quotas
     assert (use.used, use.share, use.level) == (4, 1.0, "full")
+
+
+async def test_a_count_gone_wrong_is_put_right(shop: Shop, tmp_path: Path) -> None:
+    await shop.jobs.tenants.limit("acme", queued=Quota(hard=5))
+    await shop.send()
+    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE quota_counters SET runs = 5")
+    with pytest.raises(QuotaExceeded):
+        await shop.send()
+    shop.clock.advance(3_601)
+    await shop.jobs.provider.store.expire()
+    await shop.send()
+    (use,) = (await shop.jobs.tenants.usage("acme")).quotas
+    assert use.used == 2
 
 
 async def test_a_batch_stores_what_fits_and_says_what_does_not(shop: Shop) -> None:

@@ -196,3 +196,39 @@ async def test_concurrent_steps_are_undone_too(jobs_harness: JobsHarness) -> Non
     await jobs_harness.drain()
     assert sorted(undone) == ["a", "a2", "b", "b2"]
     assert undone.index("a2") < undone.index("a")
+
+
+async def test_the_pass_that_undoes_begins_nothing_new(jobs_harness: JobsHarness) -> None:
+    jobs = jobs_harness.jobs
+    done: list[Any] = []
+
+    @jobs.task(on=Placed, retry=ONCE)
+    async def order(event: Placed, ctx: Context) -> None:
+        await ctx.step("charge", done.append, "charge", undo=(done.append, "refund"))
+        if "failed" not in done:
+            done.append("failed")
+            raise ValueError("only once")
+        await ctx.step("ship", done.append, "ship")
+
+    await jobs.send(PLACED)
+    await jobs_harness.drain()
+    (run,) = await jobs_harness.runs_of("acme")
+    assert (run.state, run.error) == ("failed", "ValueError: only once")
+    assert done == ["charge", "failed", "refund"]
+
+
+async def test_a_run_whose_code_was_changed_is_not_undone(jobs_harness: JobsHarness) -> None:
+    jobs = jobs_harness.jobs
+    undone: list[Any] = []
+
+    @jobs.task(on=Placed, retry=Retry(max_attempts=2, initial=1))
+    async def order(event: Placed, ctx: Context) -> None:
+        for name in ("charge", "ship") if ctx.attempt == 1 else ("charge", "send"):
+            await ctx.step(name, lambda: 1, undo=undone.append)
+        raise ConnectionError
+
+    await jobs.send(PLACED)
+    await jobs_harness.drain(with_scheduled=True)
+    (run,) = await jobs_harness.runs_of("acme")
+    assert str(run.error).startswith("JournalMismatch")
+    assert (undone, run.undoing) == ([], None)

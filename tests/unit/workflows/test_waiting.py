@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from cgk_jobs import Context, Event, Jobs, Retry, Send, UnknownEvent, WaitTimeout, tenant_context
+from cgk_jobs import (
+    Context,
+    Event,
+    Jobs,
+    Retry,
+    Send,
+    Tick,
+    UnknownEvent,
+    Unsupported,
+    WaitTimeout,
+    across_tenants,
+    tenant_context,
+)
 from cgk_jobs.runs import Run
 from cgk_jobs.testing import JobsHarness
 
@@ -350,3 +362,23 @@ async def test_a_retry_by_hand_waits_anew(jobs: Jobs, jobs_harness: JobsHarness)
     await jobs.send(paid(cents=6))
     await jobs_harness.drain()
     assert (await runs(jobs_harness))[0].result == 6
+
+
+async def test_a_direct_run_is_handed_its_event(jobs: Jobs, jobs_harness: JobsHarness) -> None:
+    waiter(jobs)
+    task = jobs.tasks["waiter"]
+    assert await jobs_harness.run_task(task, placed(), steps={"waiting.paid": paid(cents=4)}) == 4
+    with pytest.raises(Unsupported, match="direct run"):
+        await jobs_harness.run_task(task, placed())
+
+
+async def test_the_installation_itself_waits_for_no_event(jobs: Jobs, jobs_harness: JobsHarness) -> None:
+    @jobs.cron("0 * * * *", tenants="platform", retry=ONCE)
+    async def hourly(tick: Tick, ctx: Context) -> None:
+        await ctx.wait_for(Paid)
+
+    jobs_harness.clock.advance(3_600)
+    await jobs_harness.drain()
+    with across_tenants(reason="a test"):
+        (run,) = await jobs.runs.list()
+    assert str(run.error).startswith("Unsupported: ctx.wait_for is not supported by a run of the installation itself")

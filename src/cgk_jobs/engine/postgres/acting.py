@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cgk_jobs.engine.flow import ORDER_HOLD, excludes_others
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.lines import flow_lock, lock_keys
 from cgk_jobs.engine.postgres.locking import youngest_first
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import revived
 from cgk_jobs.engine.postgres.readying import Waiting, make_ready
 from cgk_jobs.engine.postgres.reopening import start_again
 from cgk_jobs.engine.records import RunKey
+from cgk_jobs.errors import DuplicateKey
+from cgk_jobs.wire.ids import to_id
 
-__all__ = ["Cancelled", "cancel", "copy_steps", "retry"]
+__all__ = ["Cancelled", "cancel", "cancel_in", "copy_steps", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +32,38 @@ class Cancelled:
     made_ready: int
 
 
-async def cancel(database: Database, endings: Endings, runs: Sequence[RunKey]) -> Cancelled:
-    """Cancel runs that wait, and ask the workers of those that run to."""
-    keys = youngest_first(runs)
-    if not keys:
+async def cancel(database: Database, endings: Endings, runs: Sequence[RunKey], *, tree: bool) -> Cancelled:
+    """Cancel runs that wait, and ask the workers of those that run to. ``tree``: with every run they called."""
+    if not runs:
         return Cancelled(0, [], 0)
+    return await database.retried(lambda work: cancel_in(work, endings, runs, database.now, tree=tree))
 
-    async def verb(work: Work) -> Cancelled:
-        # Locked in one order first: who claims one of them now is waited for, and no two cancels wait in a
-        # circle.
-        rows = await work.rows("lock_runs", *zip(*keys, strict=True))
-        running = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] == "running"]
-        waiting = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] != "running"]
-        if running:
-            await work.run("ask_cancel", *zip(*running, strict=True))
-        made_ready = await endings.finish(work, waiting, "cancelled", database.now)
-        return Cancelled(len(rows), [key.seq for key in waiting], made_ready)
 
-    return await database.retried(verb)
+async def cancel_in(
+    work: Work,
+    endings: Endings,
+    runs: Sequence[RunKey],
+    now: int | None,
+    *,
+    tree: bool = True,
+    reason: str | None = None,
+) -> Cancelled:
+    """``cancel`` in the caller's transaction. ``reason`` is kept as the error of those that waited."""
+    keys = youngest_first(runs)
+    if tree:
+        below = await work.rows("unfinished_below", *zip(*keys, strict=True))
+        keys = youngest_first([*keys, *[RunKey(row["tenant_id"], row["seq"]) for row in below]])
+    lines = await work.rows("lines_of_runs", *zip(*keys, strict=True))
+    await endings.lines.lock(work, [(row["tenant_id"], row["order_key"]) for row in lines])
+    # Locked in one order (locking.py), before any is written: who claims one of them now is waited for, and no two cancels wait
+    # in a circle.
+    rows = await work.rows("lock_runs", *zip(*keys, strict=True))
+    running = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] == "running"]
+    waiting = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] != "running"]
+    if running:
+        await work.run("ask_cancel", *zip(*running, strict=True))
+    made_ready = await endings.finish(work, waiting, "cancelled", now, reason)
+    return Cancelled(len(rows), [key.seq for key in waiting], made_ready)
 
 
 async def retry(
@@ -57,13 +75,31 @@ async def retry(
     queue: str,
     lane: int,
 ) -> bool:
-    """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly."""
+    """Start a run that ended badly again from attempt 1, its journal kept. False if it did not end badly.
+
+    Raises ``DuplicateKey`` if its key allows one run at a time and there is one.
+    """
 
     async def revive(work: Work, waiting: Waiting) -> bool:
         key = RunKey(waiting.tenant_id, waiting.seq)
-        if not await work.run("revive_run", *key):
+        row = await work.row("find_ended", *key)
+        if row is None:
             return False
-        await make_ready(work, placing, configuration, [waiting])
+        flow_key, order_key = row
+        if flow_key is not None:
+            await lock_keys(work, [flow_lock(key.tenant_id, flow_key)])
+        if excludes_others(flow_key):
+            other = await work.row("find_unfinished", key.tenant_id, flow_key)
+            if other is not None:
+                raise DuplicateKey(
+                    f"run {to_id(*other)} of the same key has not ended: wait for it, or cancel it first"
+                )
+        await endings.lines.lock(work, [(key.tenant_id, order_key)])
+        behind = order_key is not None and await endings.lines.is_held(work, key.tenant_id, order_key)
+        if not await work.run("revive_run", *key, ORDER_HOLD if behind else None):
+            return False
+        if not behind:
+            await make_ready(work, placing, configuration, [waiting])
         await revived(work, configuration, *key)
         return True
 

@@ -34,6 +34,7 @@ class _Settings:
     quotas: Mapping[str, TenantQuotas] = field(default_factory=dict[str, TenantQuotas])
     paused_queues: frozenset[str] = frozenset()
     awaited: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    flowing: frozenset[str] = frozenset()
 
 
 class Configuration:
@@ -54,6 +55,11 @@ class Configuration:
     def version(self) -> int | None:
         """What the rest is the state of; ``None`` before the first :meth:`refresh`."""
         return self._settings.version
+
+    @property
+    def flowing(self) -> frozenset[str]:
+        """Events that have a listener with flow control, and the tasks that have it."""
+        return self._settings.flowing
 
     @property
     def tasks(self) -> Mapping[str, Subscription]:
@@ -159,4 +165,5 @@ def _settings(
         weights={row.id: row.weight for row in tenants if row.weight != 1},
         quotas={row.tenant_id: row for row in quotas},
         paused_queues=frozenset(row.name for row in paused if row.kind == "queue"),
+        flowing=frozenset(name for row in subscriptions if row.flow for name in (row.event, row.task) if name),
     )

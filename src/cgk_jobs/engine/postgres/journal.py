@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cgk_jobs.engine.metadata import merged_metadata
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.records import Claim, LogLine
 from cgk_jobs.runtime.entries import JournalEntry
 
-__all__ = ["append_log", "entries", "record", "steps", "write_progress"]
+__all__ = ["append_log", "entries", "record", "steps", "write_metadata", "write_progress"]
 
 
 async def record(
@@ -46,6 +47,22 @@ async def steps(database: Database, claim: Claim) -> dict[str, str | None]:
 async def write_progress(database: Database, claim: Claim, progress: str) -> bool:
     """Keep how far an attempt is (JSON). False: it no longer holds its run."""
     return await database.run("write_progress", *claim.key, claim.token, progress) == 1
+
+
+async def write_metadata(database: Database, claim: Claim, changes: str) -> bool:
+    """Merge fields (a JSON object) into the run's metadata. False: it no longer holds its run.
+
+    Raises ``PayloadTooLarge`` where the metadata would grow over its limit.
+    """
+
+    async def verb(work: Work) -> bool:
+        row = await work.row("read_metadata", *claim.key, claim.token)
+        if row is None:
+            return False
+        await work.run("write_metadata", *claim.key, merged_metadata(row["metadata"], changes))
+        return True
+
+    return await database.retried(verb)
 
 
 async def append_log(database: Database, claim: Claim, lines: Sequence[LogLine]) -> bool:

@@ -69,11 +69,13 @@ class KeyBook:
         if not lost:
             return
         for row in await work.rows("find_keys", *zip(*lost, strict=True)):
-            tenant_id, event_name, key, payload, event_seq, nonce, run_seqs = row
+            tenant_id, event_name, key, payload, event_seq, nonce, run_seqs, run_nonces = row
             event = keyed[tenant_id, event_name, key]
             if payload != event.payload:
                 raise _two_payloads(event)
-            found[tenant_id, event_name, key] = Stored(event_seq, nonce, tuple(run_seqs), duplicate=True)
+            found[tenant_id, event_name, key] = Stored(
+                event_seq, nonce, tuple(run_seqs), True, None if run_nonces is None else tuple(run_nonces)
+            )
 
     async def _take_ticks(self, work: Work, ticking: dict[_Mark, NewEvent], found: dict[_Mark, Stored]) -> None:
         taken = {tuple(row) for row in await work.rows("claim_ticks", *zip(*ticking, strict=True))}
@@ -85,16 +87,24 @@ class KeyBook:
         ):
             found[tenant_id, task, tick_at] = Stored(event_seq, nonce, (run_seq,), duplicate=True)
 
+    async def _keep_key(self, work: Work, event: NewEvent, stored: Stored) -> None:
+        mark = _mark(event) or ()
+        if stored.refused is not None:
+            await work.run("forget_key", *mark)
+            return
+        nonces = None if stored.nonces is None else list(stored.nonces)
+        await work.run("fill_key", *mark, stored.event_seq, stored.nonce, list(stored.run_seqs), nonces)
+
     async def close(self, work: Work, events: Sequence[NewEvent], stored: Sequence[Stored]) -> None:
         """Note what the new events became, and their tags."""
         ticks: list[tuple[object, ...]] = []
         tags: list[tuple[str, str, int]] = []
         for event, one in zip(events, stored, strict=True):
             if event.key is not None:
-                await work.run("fill_key", *(_mark(event) or ()), one.event_seq, one.nonce, list(one.run_seqs))
+                await self._keep_key(work, event, one)
             if event.tick_at is not None:
                 ticks.append((*(_mark(event) or ()), one.event_seq, one.run_seqs[0], one.nonce))
-            if event.tags:
+            if event.tags and not (one.duplicate or one.refused):
                 tags += [(event.tenant_id, tag, seq) for tag in event.tags.split(",") for seq in one.run_seqs]
         if ticks:
             await work.run("fill_ticks", *zip(*ticks, strict=True))

@@ -1,6 +1,6 @@
 """The order in which rows of runs are locked, the same for everybody, so that no two transactions wait for each other.
 
-1. Advisory locks of awaited events (``waits.py``), in the order of their numbers.
+1. Advisory locks of keys and lines (``lines.py``), then of awaited events (``waits.py``), each in the order of their numbers.
 2. Runs, youngest first within a tenant: a run is younger than the one that called it, so children come before parents, and
    what a child's end does to its parent follows the same order.
 3. Rows of a run's journal: under the lock of the run's row, as long as it has not ended.

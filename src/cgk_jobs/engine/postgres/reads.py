@@ -113,7 +113,7 @@ class PostgresReads:
         conditions.tagged(which.tag, tagged)
         conditions.created(which.since)
         where, finished = " AND ".join(conditions.both), " AND ".join(conditions.finished)
-        if which.state is not None and which.state not in FINAL:
+        if which.unfinished or (which.state is not None and which.state not in FINAL):
             finished = "false"
         key = f"{name}: {where}; {finished}"
         if key not in QUERIES:

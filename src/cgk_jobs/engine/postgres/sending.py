@@ -12,10 +12,12 @@ from cgk_jobs.engine.postgres.batch import Batch
 from cgk_jobs.engine.postgres.charging import costs_of, targets_of
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.flow_sending import FlowSending, StorePlain
+from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.keys import KeyBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import charge_sends
-from cgk_jobs.engine.postgres.waits import Expected, WaitBook
+from cgk_jobs.engine.postgres.waits import WaitBook
 from cgk_jobs.engine.quotas import NOTHING, Cost, Crossing
 from cgk_jobs.engine.records import NewEvent, Stored
 from cgk_jobs.errors import ProviderUnavailable
@@ -54,6 +56,7 @@ class Sending:
         configuration: Configuration,
         placing: Placing,
         waits: WaitBook,
+        gate: FlowGate,
         told: Callable[[int, int | None], None],
     ) -> None:
         self._database = database
@@ -63,6 +66,7 @@ class Sending:
         self._told = told
         self._nonces = Nonces()
         self._keys = KeyBook(database)
+        self._flow = FlowSending(configuration, placing, gate, self._nonces)
         self.quota_watchers: list[Callable[[Crossing], None]] = []
         self._turnstiles: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turnstile] = WeakKeyDictionary()
 
@@ -222,17 +226,16 @@ class Sending:
         for _ in range(_REFRESHES):
             if configuration.version is None:
                 await configuration.refresh(work)
-            expected: Expected | None = None
-            if self._waits.concerned(events):
-                if work is self._database:
-                    # An event and what it does to those that wait for it are one transaction.
-                    return await self._store_together(events)
-                expected = await self._waits.expect(work, events)
+            flowing, awaited = self._flow.concerns(events), self._waits.concerned(events)
             costs = costs_of(configuration, events) if configuration.quotas else None
+            if (flowing or awaited or costs) and work is self._database:
+                # What is stored is one transaction with what it is counted for, joins, or wakes.
+                return await self._database.retried(lambda work: self._store(work, events))
+            if flowing and awaited:
+                # Before the rows of those that wait: see locking.py.
+                await self._flow.lock(work, events)
+            expected = await self._waits.expect(work, events) if awaited else None
             if costs:
-                if work is self._database:
-                    # What is counted and what is stored are one transaction.
-                    return await self._store_together(events)
                 # Again with other settings: what has been counted meanwhile is.
                 owed = {tenant_id: cost.minus(paid.get(tenant_id, NOTHING)) for tenant_id, cost in costs.items()}
                 crossings += await charge_sends(work, configuration, owed)
@@ -241,13 +244,17 @@ class Sending:
             if unseen:
                 await configuration.see(unseen)
             version = configuration.version
-            batch = self._batch(events, now)
-            batch.crossings = crossings
-            if batch.has_runs and batch.has_unrouted and work is self._database:
-                # Two statements: together or not at all.
-                stored = await self._write_together(batch, version, now)
+            if flowing:
+                batch = Batch(self._placing, self._nonces)
+                stored = await self._flow.store(work, events, version, self._plainly(work, version, now), batch)
             else:
-                stored = await self._write(work, batch, version, now)
+                batch = self._batch(events, now)
+                if batch.has_runs and batch.has_unrouted and work is self._database:
+                    # Two statements: together or not at all.
+                    stored = await self._write_together(batch, version, now)
+                else:
+                    stored = await self._write(work, batch, version, now)
+            batch.crossings = crossings
             if stored is not None:
                 if expected is not None:
                     batch.made_ready += await self._waits.stored(work, expected, events, stored)
@@ -257,8 +264,15 @@ class Sending:
             "the ledger's settings change faster than they are read: look for a process that restarts in a loop"
         )
 
-    async def _store_together(self, events: Sequence[NewEvent]) -> tuple[list[Stored], Batch]:
-        return await self._database.retried(lambda work: self._store(work, events))
+    def _plainly(self, work: Work, version: int | None, now: int | None) -> StorePlain:
+        async def store(events: Sequence[NewEvent], told: Batch) -> list[Stored] | None:
+            batch = self._batch(events, now)
+            told.made_ready += batch.made_ready
+            moments = [one for one in (told.first_due, batch.first_due) if one is not None]
+            told.first_due = min(moments, default=None)
+            return await self._write(work, batch, version, now)
+
+        return store
 
     async def _write_together(self, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
         return await self._database.retried(lambda work: self._write(work, batch, version, now))

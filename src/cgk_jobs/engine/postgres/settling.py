@@ -102,8 +102,10 @@ class Settling:
 
     async def _settle(self, work: Work, items: Sequence[Settlement]) -> Settled:
         settled = Settled()
-        items, woken = await self._judged(work, items)
         landed: set[RunKey] = set()
+        ends = [item.claim for item in items if item.claim.order_key is not None]
+        await self._endings.lines.lock(work, [(claim.tenant_id, claim.order_key) for claim in ends])
+        items, woken = await self._judged(work, items)
         ending = [item for item in items if item.state in FINAL]
         going_on = [item for item in items if item.state not in FINAL]
         if ending:
@@ -129,8 +131,10 @@ class Settling:
                     if key not in kept:
                         mark = (item.claim.tenant_id, key)
                         slots[mark] = slots.get(mark, 0) + 1
+        over = [item.claim for item in written if item.state in FINAL]
         settled.made_ready = await self._endings.families.ended(work, [_ended(item) for item in written])
         settled.made_ready += await self._readied(work, [item for item in written if item.claim.key in woken])
+        settled.made_ready += await self._endings.lines.advance(work, [(one.tenant_id, one.order_key) for one in over])
         settled.made_ready += await self._limits.free(work, slots)
         settled.made_ready += sum(item.state == "queued" for item in written)
         await give_back_settled(work, self._configuration, [item for item in written if item.state in FINAL])

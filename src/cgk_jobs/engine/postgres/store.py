@@ -18,6 +18,7 @@ from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.desk import Desk
 from cgk_jobs.engine.postgres.doorbell import Bell
 from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.joining.binding import Binding
 from cgk_jobs.engine.postgres.joining.sending import JoinedSending
 from cgk_jobs.engine.postgres.joining.steps import JoinedSteps, StepTransaction
@@ -68,7 +69,14 @@ class PostgresStore:
         self._desk = Desk(
             self._database, clock, self._configuration, self._placing, self._limits, self._endings, self._waits
         )
-        self._sending = Sending(self._database, self._configuration, self._placing, self._waits, self._sent)
+        self._sending = Sending(
+            self._database,
+            self._configuration,
+            self._placing,
+            self._waits,
+            FlowGate(self._configuration, self._placing, self._endings),
+            self._sent,
+        )
         self._charging_apart = ChargingApart(self._database, self._configuration)
         self._bell = Bell(self._database)
         binding = Binding(self._database)
@@ -211,6 +219,9 @@ class PostgresStore:
     async def write_progress(self, claim: Claim, progress: str) -> bool:
         return await journal.write_progress(self._database, claim, progress)
 
+    async def write_metadata(self, claim: Claim, changes: str) -> bool:
+        return await journal.write_metadata(self._database, claim, changes)
+
     async def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> bool:
         return await journal.append_log(self._database, claim, lines)
 
@@ -232,8 +243,8 @@ class PostgresStore:
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    async def cancel(self, runs: Sequence[RunKey]) -> int:
-        cancelled = await acting.cancel(self._database, self._endings, runs)
+    async def cancel(self, runs: Sequence[RunKey], *, tree: bool = True) -> int:
+        cancelled = await acting.cancel(self._database, self._endings, runs, tree=tree)
         self._tell(cancelled.made_ready, None, cancelled.ended)
         return cancelled.count
 

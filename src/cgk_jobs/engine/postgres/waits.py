@@ -241,5 +241,5 @@ def _fact(tenant_id: str, event: str, row: Any) -> Fact:
 
 
 def _result(fact: Fact) -> str:
-    known = dumps({"seq": fact.seq, "nonce": fact.nonce, "version": fact.version})
+    known = dumps({"event": fact.event, "seq": fact.seq, "nonce": fact.nonce, "version": fact.version})
     return f'{known[:-1]},"payload":{fact.payload}}}'

@@ -54,7 +54,7 @@ class WaitBook:
             return None
         found = self._look_back(claim.tenant_id, wait)
         if found is not None:
-            entry = entry._replace(result=_result(*found), pending=0)
+            entry = entry._replace(result=_result(wait.event, *found), pending=0)
         else:
             values = (claim.tenant_id, wait.event, wait.fields, wait.wanted, claim.seq, entry.name)
             self._db.execute(QUERIES["insert_wait"], values)
@@ -103,12 +103,14 @@ class WaitBook:
             waiting = self._db.execute(QUERIES["find_waits"], key).fetchall()
             if not waiting:
                 continue
-            result = _result(event_seq, nonce, event.version, event.payload)
+            result = _result(event.name, event_seq, nonce, event.version, event.payload)
             for waiter, step in waiting:
                 if self._journal.finish(waiter, step, result, failed=False):
                     self._families.wake(waiter)
             self._db.execute(QUERIES["delete_answered_waits"], key)
 
 
-def _result(event_seq: int, nonce: int, version: int, payload: str) -> str:
-    return dumps({"seq": event_seq, "nonce": nonce, "version": version})[:-1] + f',"payload":{payload}}}'
+def _result(event: str, event_seq: int, nonce: int, version: int, payload: str) -> str:
+    return (
+        dumps({"event": event, "seq": event_seq, "nonce": nonce, "version": version})[:-1] + f',"payload":{payload}}}'
+    )

@@ -50,6 +50,7 @@ class AwaitingSuite(StoreCase):
         (again,) = await ledger.claim()
         (entry,) = await ledger.store.journal(again)
         assert loads(entry.result or "") == {
+            "event": "paid",
             "seq": stored.event_seq,
             "nonce": stored.nonce,
             "version": 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.records import NewEvent, RunKey, Stored
 from cgk_jobs.errors import DuplicateKey, InvalidEvent
 from cgk_jobs.tasks.flow import Batch, Debounce, Flow, Latest, Throttle, Unique
@@ -31,8 +32,9 @@ class FlowSuite(StoreCase):
     async def test_unique_answers_the_run_there_is_until_it_has_ended(self, ledger: Driver) -> None:
         await self._declare(ledger, Flow(unique=Unique(by="k")))
         first = await self._send(ledger)
-        second = await self._send(ledger, number=1)
+        second = await self._send(ledger, number=1, tags="x")
         assert (second.duplicate, second.runs) == (True, first.runs)
+        assert await ledger.store.reads.count(RunFilter("acme", tag="x")) == {}, "a duplicate leaves the run as it is"
         (claim,) = await ledger.claim()
         assert (await self._send(ledger)).runs == first.runs
         await ledger.settle(claim, "retrying", attempt=2, due_at=ledger.clock.micros() + SECOND)
@@ -46,7 +48,7 @@ class FlowSuite(StoreCase):
 
     async def test_unique_is_apart_for_each_tenant_and_key(self, ledger: Driver) -> None:
         await self._declare(ledger, Flow(unique=Unique(by=("k", "n"))))
-        sends = [("a", 1, "acme"), ("a", 2, "acme"), ("b", 1, "acme"), ("a", 1, "rival")]
+        sends = [("a", 1, "acme"), ("a", 2, "acme"), ("b", 1, "acme"), ("a", 1, "aaron"), ("a", 1, "rival")]
         sent = [await self._send(ledger, *one) for one in sends]
         assert not any(one.duplicate for one in sent)
         assert (await self._send(ledger, "a", 1, "rival")).runs == sent[-1].runs
@@ -169,7 +171,7 @@ class FlowSuite(StoreCase):
 
     async def test_throttle_is_apart_for_each_tenant_and_key_and_forgets(self, ledger: Driver) -> None:
         await self._declare(ledger, Flow(throttle=Throttle(1, 10, by="k")))
-        keys = (("a", 0, "acme"), ("b", 0, "acme"), ("a", 0, "rival"))
+        keys = (("a", 0, "acme"), ("b", 0, "acme"), ("a", 0, "aaron"), ("a", 0, "rival"))
         assert all([(await self._send(ledger, *key)).runs for key in keys])
         refused = await self._send(ledger)
         assert (refused.event_seq, refused.runs) == (0, [])

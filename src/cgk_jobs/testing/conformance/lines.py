@@ -39,9 +39,14 @@ class LineSuite(StoreCase):
 
     async def test_other_lines_and_tenants_go_on(self, ledger: Driver) -> None:
         await self._in_line(ledger)
-        for key, tenant in (("a", "acme"), ("a", "acme"), ("b", "acme"), ("a", "rival")):
+        for key, tenant in (("a", "acme"), ("a", "acme"), ("b", "acme"), ("a", "aaron"), ("a", "rival")):
             await self._line_up(ledger, key, tenant)
-        assert len(await ledger.claim()) == 3
+        claims = await ledger.claim()
+        assert len(claims) == 4
+        for claim in claims:
+            if (claim.tenant_id, claim.payload) != ("acme", '{"k":"a"}'):
+                await ledger.settle(claim)
+        assert await ledger.claim() == []
 
     async def test_a_whole_line_sent_at_once_is_in_order_too(self, ledger: Driver) -> None:
         await self._in_line(ledger)

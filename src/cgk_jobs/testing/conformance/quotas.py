@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -267,17 +268,18 @@ class QuotasSuite(StoreCase):
     async def test_an_export_shows_one_moment(self, ledger: Driver) -> None:
         await ledger.store.insert([NewEvent("acme", "placed", 1, "{}")] * 1_200)
         rows = ledger.store.reads.export("acme")
-        seen = 0
+        seen: Counter[str] = Counter()
         async for portion in rows:
-            seen += sum(one.kind == "run" for one in portion)
-            if seen:
+            seen.update(one.kind for one in portion)
+            if seen["run"]:
                 break
         for claim in await ledger.claim(1_200):
             await ledger.settle(claim)
         await ledger.send()
+        await ledger.send(name="nobody")
         async for portion in rows:
-            seen += sum(one.kind == "run" for one in portion)
-        assert seen == 1_200
+            seen.update(one.kind for one in portion)
+        assert (seen["run"], seen["event"]) == (1_200, 0)
 
     # -- purge -------------------------------------------------------------------------------------------------------
 

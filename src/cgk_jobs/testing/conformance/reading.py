@@ -21,6 +21,12 @@ class ReadingSuite(StoreCase):
         assert await reads.run("acme", seq, nonce ^ 1) is None
         assert await reads.run("acme", seq + 1, nonce) is None
 
+    async def test_only_what_has_not_ended(self, ledger: Driver) -> None:
+        await ledger.failed(await ledger.send())
+        waiting = await ledger.send(delay=60)
+        runs = await ledger.store.reads.runs(RunFilter("acme", unfinished=True), before=None, count=10)
+        assert [run.seq for run in runs] == [waiting.run_seqs[0]]
+
     async def test_filters(self, ledger: Driver) -> None:
         await ledger.listen(subscription("mail", "mailed", queue="slow", tags="post"))
         await ledger.send("acme", tags="vip")

@@ -1,7 +1,8 @@
 """Random histories of a store, checked against a small model after every step. Needs Hypothesis.
 
 The invariants: what was acknowledged is there in exactly one state, and ends (I1); only the present holder of a run writes
-for it (I2); no limit is exceeded at any instant (I6); exactly one run of a line is ahead. Bind it to a store::
+for it (I2); no limit is exceeded at any instant (I6); exactly one run of a line is ahead; nothing waits for what is there. Bind
+it to a store::
 
     TestMyStoreHistories = store_histories(make_store, bury).TestCase
 """
@@ -21,9 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.flow import ORDER_HOLD
 from cgk_jobs.engine.reads import RunFilter
-from cgk_jobs.engine.records import Budgets, Claim, LogLine, RunRecord, TenantRecord
+from cgk_jobs.engine.records import Budgets, Claim, LogLine, NewEvent, Parent, RunRecord, TenantRecord
 from cgk_jobs.engine.states import FINAL, State, legal
 from cgk_jobs.engine.store import Store, WorkerSeat
+from cgk_jobs.runtime.entries import EventWait, JournalEntry, child_entry
 from cgk_jobs.tasks.flow import Flow
 from cgk_jobs.tasks.policy import Limit
 from cgk_jobs.testing.clock import TestClock
@@ -60,6 +62,7 @@ class StoreHistories(RuleBasedStateMachine):
         self.lost: list[Claim] = []
         """Claims that no longer hold their run."""
         self.paused: set[str] = set()
+        self.calls = 0
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of the store to its end."""
@@ -93,6 +96,8 @@ class StoreHistories(RuleBasedStateMachine):
             await self.workers[0].store.put_tenant(TenantRecord(tenant, added=True))
         for claim in self.held.values():
             await self.workers[0].settle(claim)
+        for tenant in TENANTS:
+            await self.workers[0].send(tenant, name="hail")
         for _ in range(len(self.states) + 5):
             self.clock.advance(10_000)
             await self.workers[0].store.expire()
@@ -162,6 +167,55 @@ class StoreHistories(RuleBasedStateMachine):
         if name not in self.do(_called(store.steps, claim)):
             assert self.do(_called(store.record_step, claim, name, "1"))
 
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), who=st.integers(0, 1), count=st.integers(1, 3), concurrency=st.sampled_from((None, 1, 2)))
+    def call(self, data: st.DataObject, who: int, count: int, concurrency: int | None) -> None:
+        """The holder calls others."""
+        claim = self.held[data.draw(st.sampled_from(sorted(self.held)))]
+        self.calls += 1
+        name = f"call-{self.calls}"
+        store = self.workers[who].store
+        children = [
+            NewEvent(
+                claim.tenant_id, "", 1, "{}", "free", nonce=claim.nonce,
+                parent=Parent(claim.seq, claim.nonce, child_entry(name, index), claim.depth + 1),
+            )
+            for index in range(count)
+        ]  # fmt: skip
+        entry = JournalEntry(name, f'{{"count":{count}}}', 1_000, pending=count)
+        before = self.do(_called(store.children, claim.key, after=0, count=1_000))
+        assert self.do(_called(store.spawn, claim, entry, children, first=0, concurrency=concurrency))
+        made = self.do(_called(store.children, claim.key, after=0, count=1_000))
+        assert len(made) == len(before) + count
+        self.states |= dict.fromkeys(set(made) - set(before), "queued")
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), who=st.integers(0, 1))
+    def suspend(self, data: st.DataObject, who: int) -> None:
+        """The holder waits for whatever it has called and asked for."""
+        claim = self.held[data.draw(st.sampled_from(sorted(self.held)))]
+        pending = [entry for entry in self.do(_called(self.workers[who].store.journal, claim)) if entry.pending]
+        if pending:
+            assert self.do(self.workers[who].settle(claim, "waiting"))
+            self.lost.append(self.held.pop(claim.seq))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), who=st.integers(0, 1))
+    def await_hail(self, data: st.DataObject, who: int) -> None:
+        """The holder begins to wait for an event."""
+        claim = self.held[data.draw(st.sampled_from(sorted(self.held)))]
+        self.calls += 1
+        entry = JournalEntry(f"hail-{self.calls}", "{}", 1_000, pending=1)
+        answer = self.do(
+            _called(self.workers[who].store.await_event, claim, entry, EventWait("hail", "", "[]", 1 << 62))
+        )
+        assert answer == entry
+
+    @rule(tenant=st.sampled_from(TENANTS), who=st.integers(0, 1))
+    def hail(self, tenant: str, who: int) -> None:
+        """The event comes; no task listens to it."""
+        assert self.do(self.workers[who].send(tenant, name="hail")).run_seqs == ()
+
     @precondition(lambda self: self.states)
     @rule(data=st.data(), who=st.integers(0, 1))
     def cancel(self, data: st.DataObject, who: int) -> None:
@@ -230,18 +284,24 @@ class StoreHistories(RuleBasedStateMachine):
         limited = Counter(record.tenant_id for record in running if record.task == "sync")
         assert sum(limited.values()) <= OVER_ALL
         assert max(limited.values(), default=0) <= PER_TENANT
-        lines: dict[tuple[str, str], list[RunRecord]] = {}
-        for record in records.values():
-            if record.task == "line" and record.state not in FINAL:
-                lines.setdefault((record.tenant_id, record.payload), []).append(record)
-        for line in lines.values():
-            ahead = [record for record in line if record.held_by != ORDER_HOLD]
-            assert len(ahead) == 1, f"{len(ahead)} of {len(line)} runs are ahead in their line"
+        self._nothing_stands_still(records)
         for seq, record in records.items():
             before = self.states[seq]
             assert before == record.state or _reachable(before, record.state), f"{before} became {record.state}"
             assert (record.finished_at is not None) == (record.state in FINAL)
             self.states[seq] = record.state
+
+    def _nothing_stands_still(self, records: dict[int, RunRecord]) -> None:
+        lines: dict[tuple[str, str], list[RunRecord]] = {}
+        for record in records.values():
+            if record.task == "line" and record.state not in FINAL:
+                lines.setdefault((record.tenant_id, record.payload), []).append(record)
+            if record.state == "waiting" and record.due_at is None:
+                entries = self.do(_called(self.workers[0].store.reads.steps, record.key))
+                assert any(entry.pending for entry in entries), f"run {record.seq} waits for what is there"
+        for line in lines.values():
+            ahead = [record for record in line if record.held_by != ORDER_HOLD]
+            assert len(ahead) == 1, f"{len(ahead)} of {len(line)} runs are ahead in their line"
 
 
 def _reachable(before: State, after: State) -> bool:
@@ -249,8 +309,8 @@ def _reachable(before: State, after: State) -> bool:
     return legal(before, after) or any(legal(before, via) and legal(via, after) for via in ("queued", "running"))
 
 
-async def _called(verb: Callable[..., Awaitable[T]], *args: Any) -> T:
-    return await verb(*args)
+async def _called(verb: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
+    return await verb(*args, **options)
 
 
 def store_histories(make_store: MakeStore, bury: Bury) -> type[StoreHistories]:

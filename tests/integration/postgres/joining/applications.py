@@ -22,6 +22,7 @@ __all__ = [
     "INSERT",
     "KINDS",
     "NOTHING",
+    "SOME_KINDS",
     "Opened",
     "OrderPlaced",
     "OrderShipped",
@@ -142,8 +143,8 @@ async def _psycopg(url: str, autocommit: bool) -> AsyncGenerator[Opened, None]:
 @asynccontextmanager
 async def _psycopg_cursor(url: str, autocommit: bool) -> AsyncGenerator[Opened, None]:
     with (
-        psycopg.connect(url, autocommit=autocommit, row_factory=dict_row) as connection,
-        connection.cursor() as cursor,
+        psycopg.connect(url, autocommit=autocommit) as connection,
+        connection.cursor(row_factory=dict_row) as cursor,
     ):
         yield Opened(
             cursor,
@@ -249,6 +250,9 @@ KINDS: dict[str, Callable[[str, bool], AbstractAsyncContextManager[Opened]]] = {
     "sqlalchemy-async-session-asyncpg": _sqlalchemy_async_session("asyncpg"),
 }
 """How each is opened; Django's are in a file of their own."""
+
+SOME_KINDS = ("psycopg", "asyncpg", "sqlalchemy-session", "sqlalchemy-async-session-asyncpg")
+"""One of each library's ways, for what does not depend on the rest."""
 
 
 def connection_of(kind: str, url: str, *, autocommit: bool = False) -> AbstractAsyncContextManager[Opened]:

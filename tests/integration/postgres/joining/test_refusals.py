@@ -11,6 +11,7 @@ from tests.integration.postgres.joining.applications import (
     INSERT,
     KINDS,
     NOTHING,
+    SOME_KINDS,
     OrderPlaced,
     OrderShipped,
     Shop,
@@ -38,6 +39,7 @@ from cgk_jobs.engine.records import NewEvent
 from cgk_jobs.tenancy import TenantRows, bind_tenant
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
+SOME = pytest.mark.parametrize("kind", SOME_KINDS)
 
 
 @EVERY_KIND
@@ -59,7 +61,7 @@ async def test_autocommit_that_the_driver_hides(shop: Shop, monkeypatch: pytest.
     assert shop.stored() == NOTHING
 
 
-@EVERY_KIND
+@SOME
 @pytest.mark.parametrize("other", ["a ledger", "no ledger"])
 async def test_another_database(
     shop: Shop, kind: str, other: str, postgres_ledgers: Ledgers, postgres_server: PostgresServer
@@ -100,7 +102,7 @@ async def test_another_database_system(shop: Shop) -> None:
     engine.dispose()
 
 
-@EVERY_KIND
+@SOME
 async def test_a_login_that_may_not_send(shop: Shop, kind: str, stranger_url: str, postgres_ledgers: Ledgers) -> None:
     async with connection_of(kind, stranger_url) as opened:
         await opened.execute(INSERT.format("order-1"))

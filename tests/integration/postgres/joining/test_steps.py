@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.integration.postgres.joining.applications import INSERT, KINDS, Opened, Shop, connection_of, order
+from tests.integration.postgres.joining.applications import INSERT, KINDS, SOME_KINDS, Shop, connection_of, order
 from tests.servers.ledgers import Ledgers
 
 from cgk_jobs import NotConfigured, Unsupported
@@ -17,6 +17,7 @@ from cgk_jobs.engine.records import Appetite, Claim
 from cgk_jobs.runtime.entries import JournalEntry
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
+SOME = pytest.mark.parametrize("kind", SOME_KINDS)
 ENTRY = JournalEntry("charge", '{"cents": 5}', 0, ordered=True, undoable=True)
 
 
@@ -58,18 +59,12 @@ async def test_a_step_is_committed_with_its_writes(shop: Shop, claim: Claim, kin
     assert await store_of(shop).steps(claim) == {"charge": '{"cents": 5}'}
 
 
-@EVERY_KIND
+@SOME
 async def test_a_rollback_takes_the_entry_with_it(shop: Shop, claim: Claim, kind: str) -> None:
     async with connection_of(kind, shop.database.tenant_url) as opened:
         assert await store_of(shop).record_step_in(opened.connection, claim, ENTRY)
         await opened.rollback()
     assert steps(shop) == []
-
-
-async def idle(opened: Opened) -> Any:
-    """The connection with no transaction open."""
-    await opened.rollback()
-    return opened.connection
 
 
 @EVERY_KIND

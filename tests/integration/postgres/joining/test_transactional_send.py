@@ -19,6 +19,7 @@ from tests.integration.postgres.joining.applications import (
     INSERT,
     KINDS,
     NOTHING,
+    SOME_KINDS,
     OrderPlaced,
     OrderShipped,
     Shop,
@@ -32,6 +33,7 @@ from cgk_jobs.engine.postgres.store import PostgresStore
 from cgk_jobs.signals import Signal
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
+SOME = pytest.mark.parametrize("kind", SOME_KINDS)
 
 
 @EVERY_KIND
@@ -73,7 +75,7 @@ async def test_a_transaction_is_after_the_send_as_it_was(shop: Shop, kind: str) 
     assert shop.stored()["runs"] == 2
 
 
-@EVERY_KIND
+@SOME
 async def test_what_a_savepoint_takes_back_is_not_sent(shop: Shop, kind: str) -> None:
     async with connection_of(kind, shop.database.tenant_url) as opened:
         await shop.jobs.send(order(1), connection=opened.connection)

@@ -14,8 +14,9 @@ WITH ended AS (
         e.parent_seq, e.depth, e.direct, e.events, e.parent_step, e.failing, e.metadata, e.flow_key, e.order_key,
         e.created_at, e.started_at,
         coalesce($4::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint), e.event_version, e.attempt, e.rank, e.lane,
-        e.tenant_id, e.task, e.queue, e.new_state, e.event_name, e.payload, e.tags, e.error, e.progress
+        e.tenant_id, e.task, e.queue, e.new_state, e.event_name, e.payload, e.tags, coalesce($5::text, e.error), e.progress
     FROM ended e
 )
-SELECT tenant_id, seq, slots, octet_length(payload) AS payload_bytes, nonce, parent_seq, parent_step, new_state AS state, error, held_by
+SELECT tenant_id, seq, slots, order_key, octet_length(payload) AS payload_bytes, nonce, parent_seq, parent_step, new_state AS state,
+    coalesce($5::text, error) AS error, held_by
 FROM ended

@@ -1,0 +1,1 @@
+SELECT seq, nonce FROM cgk_jobs.runs WHERE tenant_id = $1 AND flow_key = $2 ORDER BY seq DESC LIMIT 1
