@@ -29,7 +29,7 @@ from cgk_jobs.testing.borrowed import borrow
 from cgk_jobs.testing.clock import START, TestClock
 from cgk_jobs.testing.direct import run_attempt
 from cgk_jobs.testing.drained import Drained, DrainFailed, DrainTimeout, Tally
-from cgk_jobs.testing.recording import CrashPlan, RecordingStore, SentEvent
+from cgk_jobs.testing.recording import CrashPlan, Recording, RecordingStore, SentEvent
 from cgk_jobs.testing.tenants import TenantLeak, TenantTrace, mentions
 
 __all__ = ["JobsHarness"]
@@ -63,7 +63,7 @@ class JobsHarness:
         self._begun_at = self.clock.now()
         self._folder = None if folder is not None else tempfile.TemporaryDirectory(prefix="cgk-jobs-")
         self.folder = folder or Path(self._folder.name if self._folder else "")
-        self._store = RecordingStore(self.folder / "jobs.db", self.clock)
+        self._store = self._make_store()
         provider = ClaimLoopProvider("embedded", self._store)
         self._give_back: Callable[[], None]
         if jobs is None:
@@ -81,6 +81,9 @@ class JobsHarness:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.clock.on_move(self._clock_moved)
         self._store.watch.start()
+
+    def _make_store(self) -> Recording:
+        return RecordingStore(self.folder / "jobs.db", self.clock)
 
     # -- opening and closing -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The SQLite store, and a record of what passed through it: what was sent, who wrote for which tenant, when it is quiet."""
+"""A store, and a record of what passed through it: what was sent, who wrote for which tenant, when it is quiet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from cgk_jobs.clock import Clock, from_micros
 from cgk_jobs.engine.records import Appetite, Claim, Exchange, NewEvent, Settlement, Stored
@@ -18,7 +18,7 @@ from cgk_jobs.testing.tenants import TenantWatch
 from cgk_jobs.wire.ids import to_id
 from cgk_jobs.wire.json import loads
 
-__all__ = ["Crash", "CrashPlan", "RecordingStore", "SentEvent"]
+__all__ = ["Crash", "CrashPlan", "Recording", "RecordingStore", "SentEvent"]
 
 
 class Crash(BaseException):
@@ -56,11 +56,17 @@ class SentEvent:
         return cast("dict[str, Any]", loads(self.text))
 
 
-class RecordingStore(SqliteStore):
-    """A harness's store. It behaves as the one it records."""
+if TYPE_CHECKING:
+    _Recorded = SqliteStore
+else:
+    _Recorded = object
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        super().__init__(path, clock)
+
+class Recording(_Recorded):
+    """Goes before a store's class among the bases of a harness's store, which behaves as the one it records."""
+
+    def __init__(self, *place: Any) -> None:
+        super().__init__(*place)
         self.sent: list[SentEvent] = []
         self.watch = TenantWatch()
         self.tally = Tally()
@@ -148,6 +154,10 @@ class RecordingStore(SqliteStore):
         self.watch.wrote(claim.tenant_id, "metadata", claim)
         return await super().write_metadata(claim, changes)
 
+    async def bury(self, worker: int) -> None:
+        """What the next process would do that finds this worker dead: all its runs are taken back, each spends an attempt."""
+        await self._give_up(worker)
+
     def _due_plan(self, claim: Claim) -> CrashPlan | None:
         for plan in self.plans:
             if not plan.done and plan.task == claim.task:
@@ -161,12 +171,18 @@ class RecordingStore(SqliteStore):
         record = await self.reads.run(None, claim.seq, claim.nonce)
         worker = None if record is None else record.worker
         if worker is not None:
-            # What the next process would do that finds the dead one: all its runs are taken back, each spends an attempt.
-            await self._commits.run(lambda ledger: ledger.rescue(worker, spend_attempt=True))
+            await self.bury(worker)
         self.tally.crashed()
         self.crashed = True
         self.stir()
         raise Crash(f"the test let the worker die {plan.moment} step {plan.step} of {plan.task}")
+
+
+class RecordingStore(Recording, SqliteStore):
+    """A harness's store on SQLite."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        super().__init__(path, clock)
 
 
 def _sent_event(event: NewEvent, stored: Stored) -> SentEvent:

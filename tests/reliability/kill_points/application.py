@@ -134,6 +134,7 @@ def application(folder: Path, database: str, vendor: Vendor) -> Jobs:
         if not database.startswith("sqlite"):
             return
         with contextlib.closing(sqlite3.connect(folder / "jobs.db", timeout=30)) as books:
+
             def write() -> None:
                 books.execute("INSERT INTO postings VALUES (?, ?)", (event.number, event.cents))
 

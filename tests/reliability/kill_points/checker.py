@@ -104,7 +104,10 @@ def _left_behind(ledger: Ledger) -> Iterator[str]:
         ("workers", "SELECT id, pid FROM workers"),
         ("used limits", "SELECT key, used FROM limits WHERE used > 0"),
         ("claims or slots", "SELECT seq, task, worker, slots FROM runs WHERE worker IS NOT NULL OR slots IS NOT NULL"),
-        ("waits of ended runs", "SELECT w.* FROM event_waits w JOIN runs r ON r.seq = w.run_seq WHERE r.state = 'completed'"),
+        (
+            "waits of ended runs",
+            "SELECT w.* FROM event_waits w JOIN runs r ON r.seq = w.run_seq WHERE r.state = 'completed'",
+        ),
         (
             "pending steps of completed runs",
             "SELECT r.task, s.name FROM steps s JOIN runs r ON r.seq = s.run_seq WHERE s.pending > 0 AND r.state = 'completed'",

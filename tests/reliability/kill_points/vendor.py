@@ -33,7 +33,9 @@ class Vendor:
         self.path = folder / "vendor"
         self.life = life
 
-    def ask(self, kind: str, key: str, *, run: str = "", step: str = "", value: Any = None, refuse: bool = False) -> Any:
+    def ask(
+        self, kind: str, key: str, *, run: str = "", step: str = "", value: Any = None, refuse: bool = False
+    ) -> Any:
         """Ask for something; answers ``value``. ``refuse``: the vendor says no, with ``ConnectionError``."""
         line = Line(self.life, kind, key, run, step, value, refuse)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -221,6 +221,7 @@ async def test_a_plain_handler_has_the_same_options(jobs: Jobs, jobs_harness: Jo
     assert (await outcome(jobs_harness)).result == 5
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 async def test_a_connection_to_the_ledger_commits_both_or_nothing(jobs: Jobs, jobs_harness: JobsHarness) -> None:
     connection = sqlite3.connect(jobs_harness.folder / "jobs.db", isolation_level=None)
     calls: list[int] = []
@@ -249,6 +250,7 @@ async def test_a_connection_to_the_ledger_commits_both_or_nothing(jobs: Jobs, jo
     connection.close()
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 async def test_a_step_that_lost_its_run_rolls_back(jobs: Jobs, jobs_harness: JobsHarness) -> None:
     connection = sqlite3.connect(jobs_harness.folder / "jobs.db", isolation_level=None)
 
@@ -268,6 +270,7 @@ async def test_a_step_that_lost_its_run_rolls_back(jobs: Jobs, jobs_harness: Job
     connection.close()
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kind", ["other file", "memory", "something else"])
 async def test_another_database_is_refused_before_anything(jobs: Jobs, jobs_harness: JobsHarness, kind: str) -> None:
     calls: list[int] = []

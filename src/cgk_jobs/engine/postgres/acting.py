@@ -10,9 +10,11 @@ from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.lines import flow_lock, lock_keys
+from cgk_jobs.engine.postgres.locking import youngest_first
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import revived
 from cgk_jobs.engine.postgres.readying import Waiting, make_ready
+from cgk_jobs.engine.postgres.reopening import start_again
 from cgk_jobs.engine.records import RunKey
 from cgk_jobs.errors import DuplicateKey
 from cgk_jobs.wire.ids import to_id
@@ -47,14 +49,14 @@ async def cancel_in(
     reason: str | None = None,
 ) -> Cancelled:
     """``cancel`` in the caller's transaction. ``reason`` is kept as the error of those that waited."""
-    keys = sorted(set(runs))
+    keys = youngest_first(runs)
     if tree:
         below = await work.rows("unfinished_below", *zip(*keys, strict=True))
-        keys = sorted({*keys, *[RunKey(row["tenant_id"], row["seq"]) for row in below]})
+        keys = youngest_first([*keys, *[RunKey(row["tenant_id"], row["seq"]) for row in below]])
     lines = await work.rows("lines_of_runs", *zip(*keys, strict=True))
     await endings.lines.lock(work, [(row["tenant_id"], row["order_key"]) for row in lines])
-    # Locked in the order of their keys, before any is written: who claims one of them now is waited for, and no two cancels
-    # wait in a circle.
+    # Locked in one order (locking.py), before any is written: who claims one of them now is waited for, and no two cancels wait
+    # in a circle.
     rows = await work.rows("lock_runs", *zip(*keys, strict=True))
     running = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] == "running"]
     waiting = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["state"] != "running"]
@@ -78,27 +80,31 @@ async def retry(
     Raises ``DuplicateKey`` if its key allows one run at a time and there is one.
     """
 
-    async def verb(work: Work) -> bool:
-        row = await work.row("find_ended", *run)
+    async def revive(work: Work, waiting: Waiting) -> bool:
+        key = RunKey(waiting.tenant_id, waiting.seq)
+        row = await work.row("find_ended", *key)
         if row is None:
             return False
         flow_key, order_key = row
         if flow_key is not None:
-            await lock_keys(work, [flow_lock(run.tenant_id, flow_key)])
+            await lock_keys(work, [flow_lock(key.tenant_id, flow_key)])
         if excludes_others(flow_key):
-            other = await work.row("find_unfinished", run.tenant_id, flow_key)
+            other = await work.row("find_unfinished", key.tenant_id, flow_key)
             if other is not None:
                 raise DuplicateKey(
                     f"run {to_id(*other)} of the same key has not ended: wait for it, or cancel it first"
                 )
-        await endings.lines.lock(work, [(run.tenant_id, order_key)])
-        behind = order_key is not None and await endings.lines.is_held(work, run.tenant_id, order_key)
-        if not await work.run("revive_run", *run, ORDER_HOLD if behind else None):
+        await endings.lines.lock(work, [(key.tenant_id, order_key)])
+        behind = order_key is not None and await endings.lines.is_held(work, key.tenant_id, order_key)
+        if not await work.run("revive_run", *key, ORDER_HOLD if behind else None):
             return False
         if not behind:
-            await make_ready(work, placing, configuration, [Waiting(*run, queue, lane)])
-        await revived(work, configuration, *run)
+            await make_ready(work, placing, configuration, [waiting])
+        await revived(work, configuration, *key)
         return True
+
+    async def verb(work: Work) -> bool:
+        return run in await start_again(work, endings.families, {run: Waiting(*run, queue, lane)}, revive)
 
     return await database.retried(verb)
 

@@ -12,8 +12,8 @@ from cgk_jobs.wire.ids import Nonces
 
 __all__ = ["Batch"]
 
-_Kind = tuple[str, str, str, int, int, int, str, str | None, int | None, int | None, int | None]
-_Row = tuple[int, int, int, str, str, float, float, bool, int | None]
+_Kind = tuple[str, str, str, int, int, int, str, str | None, int | None, int | None, int | None, bool, int | None, int]
+_Row = tuple[int, int, int, str, str, float, float, bool, int | None, str | None]
 
 _NUMBERS = 8
 """How many numbers one draw gives: one for the event, the others for its runs."""
@@ -42,7 +42,7 @@ class Batch:
 
     def add(self, event: NewEvent, targets: Sequence[Subscription], held_by: str | None, now: int | None) -> None:
         """Add an event. ``now`` (microseconds) where a caller moves the clock: what is due by then is ready."""
-        nonce = self._nonces.draw()
+        nonce = self._nonces.draw() if event.nonce is None else event.nonce
         first = self._draws + 1
         self._events.append((first if targets else 0, nonce, len(targets)))
         if not targets:
@@ -68,16 +68,25 @@ class Batch:
         lane = target.lane if event.priority is None else event.priority
         expires = target.expires if event.expires is None else event.expires
         tags = target.tags if not event.tags else f"{target.tags},{event.tags}" if target.tags else event.tags
+        parent = event.parent
+        if parent is not None and parent.hold is not None:
+            held_by = parent.hold
+        # Nothing that has happened for everybody, so that no run may wait for it.
+        direct = event.task is not None or due_at is not None
         kind: _Kind = (
             target.task, target.queue, event.name, event.version, target.rank, lane, tags, held_by,
             None if expires is None else round(expires * 1e6), event.tick_at, event.replay_of,
+            direct, None if parent is None else parent.seq, 0 if parent is None else parent.depth,
         )  # fmt: skip
         rows = self._kinds.get(kind)
         if rows is None:
             rows = self._kinds[kind] = []
             self._places[kind] = []
         vstart, asked, step = 0.0, False, 0.0
-        if due_at is None:
+        if parent is not None and parent.hold is not None:
+            # It gets its place when it is let go; until then only the order among those that are held counts.
+            vstart = float(parent.step.rpartition(".")[2])
+        elif due_at is None:
             vstart, asked = self._placing.place(target.queue, tenant_id, lane)
             self.made_ready += 1
             cost = self._costs.get(tenant_id)
@@ -87,7 +96,8 @@ class Batch:
             step = self._steps[key] = self._steps.get(key, 0.0) + cost
         elif self.first_due is None or due_at < self.first_due:
             self.first_due = due_at
-        rows.append((first, number, nonce, tenant_id, event.payload, vstart, step, asked, due_at))
+        rows.append((first, number, nonce, tenant_id, event.payload, vstart, step, asked, due_at,
+                     None if parent is None else parent.step))  # fmt: skip
         self._places[kind].append(self._runs)
         self._runs += 1
 
@@ -106,9 +116,10 @@ class Batch:
         if self._runs != 1 or self._unrouted:
             return None
         ((kind, rows),) = self._kinds.items()
-        task, queue, name, version, rank, lane, tags, held_by, expires, tick_at, replay_of = kind
-        _, _, nonce, tenant_id, payload, vstart, step, asked, due_at = rows[0]
-        if rank or lane or held_by is not None or any(one is not None for one in (tick_at, replay_of, due_at)):
+        task, queue, name, version, rank, lane, tags, held_by, expires, tick_at, replay_of, direct, parent_seq, _ = kind
+        _, _, nonce, tenant_id, payload, vstart, step, asked, due_at, _ = rows[0]
+        special = (held_by, tick_at, replay_of, parent_seq, due_at)
+        if rank or lane or direct or any(one is not None for one in special):
             return None
         return [nonce, vstart, step, asked, tenant_id, task, queue, name, version, payload, expires, tags]
 

@@ -21,8 +21,8 @@ OPEN_TO_TENANTS = frozenset({"subscriptions", "configuration"})
 """Tables of the application, with nothing of any tenant, that every tenant reads."""
 FOR_THE_OWNER = frozenset({"tenant_key", "migrations"})
 """Tables the owner's functions and migrations read; workers read them too, and write neither."""
-OPEN_WHERE_BOUND = frozenset({("runs", "r"), ("runs", "w"), ("steps", "r"), ("steps", "a")})
-"""What record_step(), which runs as the owner, does for the bound tenant: read and lock runs, read and add steps."""
+OPEN_WHERE_BOUND = frozenset({("runs", "r"), ("runs", "w"), ("steps", "r"), ("steps", "a"), ("steps", "w")})
+"""What record_step(), which runs as the owner, does for the bound tenant: read and lock runs, read, add and finish steps."""
 PRIVATE_COLUMNS = (
     "tenant_id",
     *(
@@ -156,11 +156,14 @@ def _policy_fault(row: Any, roles: Roles, has_tenant: bool) -> str | None:
 
 
 def _serves_steps(row: Any) -> bool:
-    if (row["relation"], row["command"]) not in OPEN_WHERE_BOUND or (
-        row["command"] == "w" and row["writes"] != "false"
-    ):
+    relation, command = row["relation"], row["command"]
+    if (relation, command) not in OPEN_WHERE_BOUND:
         return False
-    return _holds_to_binding(row["writes"] if row["command"] == "a" else row["reads"], "tenant_id")
+    if command == "w" and relation == "runs":
+        # Runs are locked, and not changed.
+        return row["writes"] == "false" and _holds_to_binding(row["reads"], "tenant_id")
+    bounds = {"r": [row["reads"]], "a": [row["writes"]], "w": [row["reads"], row["writes"]]}[command]
+    return all(_holds_to_binding(text or "", "tenant_id") for text in bounds)
 
 
 def _holds_to_binding(expression: str, column: str) -> bool:

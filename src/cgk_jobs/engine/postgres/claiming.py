@@ -196,7 +196,7 @@ class Claiming:
             parked += over
         if expired:
             await self._endings.finish(work, expired, "expired", self._database.now)
-            found.expired += [key.seq for key in sorted(expired)]
+            found.expired += [key.seq for key in expired]
         if moved:
             await work.run("move_back", *zip(*sorted(moved), strict=True))
         if parked:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cgk_jobs.engine.holds import paused_tenant_hold
 from cgk_jobs.engine.postgres.database import Database, Work
@@ -33,6 +33,7 @@ class _Settings:
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
     quotas: Mapping[str, TenantQuotas] = field(default_factory=dict[str, TenantQuotas])
     paused_queues: frozenset[str] = frozenset()
+    awaited: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
     flowing: frozenset[str] = frozenset()
 
 
@@ -105,6 +106,11 @@ class Configuration:
         """Queues nothing is started from."""
         return self._settings.paused_queues
 
+    @property
+    def awaited(self) -> Mapping[str, Mapping[str, int]]:
+        """Names of events that runs have waited for: which fields they were matched by, and a number that no event had before."""
+        return self._settings.awaited
+
     def hold_of(self, tenant_id: str) -> str | None:
         """Why this tenant's runs don't become ready, or ``None``."""
         return paused_tenant_hold(tenant_id) if tenant_id in self._settings.paused_tenants else None
@@ -119,8 +125,11 @@ class Configuration:
         tenants = [TenantRecord(*row) for row in await work.rows("list_tenants")]
         paused = [PausedRecord(*row) for row in await work.rows("list_paused")]
         quotas = [TenantQuotas(*row) for row in await work.rows("list_quotas")]
+        awaited: dict[str, dict[str, int]] = {}
+        for event, fields, since_seq in await work.rows("list_awaited"):
+            awaited.setdefault(event, {})[fields] = since_seq
         self.seen = {row.id for row in tenants}
-        self._settings = _settings(version, subscriptions, tenants, paused, quotas)
+        self._settings = replace(_settings(version, subscriptions, tenants, paused, quotas), awaited=awaited)
 
     async def changed(self, work: Work) -> None:
         """Tell every process that settings were written in this transaction; it is held up by others that do the same."""
@@ -128,13 +137,16 @@ class Configuration:
 
     async def see(self, tenant_ids: Collection[str]) -> None:
         """Remember tenants at their first send. Raises ``InvalidEvent`` or ``TenantRequired`` for what is no tenant's id."""
+        # In a transaction of its own: the send's may be rolled back, and this process would not write them again.
+        await self.see_in(self._database.reserved, tenant_ids)
+        self.seen.update(tenant_ids)
+
+    async def see_in(self, work: Work, tenant_ids: Collection[str]) -> None:
+        """``see`` in the caller's transaction, which may be rolled back: nothing is remembered here."""
         for tenant_id in tenant_ids:
             if tenant_id != PLATFORM:
                 parse_tenant_id(tenant_id)
-        # In a transaction of its own: the send's may be rolled back, and this process would not write them again. On the
-        # reserved connection: the send may hold the last one of the others.
-        await self._database.reserved.run("see_tenants", sorted(tenant_ids), self._database.now)
-        self.seen.update(tenant_ids)
+        await work.run("see_tenants", sorted(tenant_ids), self._database.now)
 
 
 def _settings(

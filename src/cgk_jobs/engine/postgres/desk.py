@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cgk_jobs.clock import Clock, SystemClock, monotonic
 from cgk_jobs.engine.holds import unknown_task_hold
+from cgk_jobs.engine.postgres.arrivals import Arrivals
 from cgk_jobs.engine.postgres.claiming import Claiming, StaleSettings
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
@@ -14,6 +15,7 @@ from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.readying import Waiting, make_ready, release_anew
 from cgk_jobs.engine.postgres.settling import Settled, Settling, is_plain
+from cgk_jobs.engine.postgres.waits import WaitBook
 from cgk_jobs.engine.records import Appetite, Claim, Exchange, Settlement
 from cgk_jobs.errors import ProviderUnavailable
 
@@ -42,6 +44,7 @@ class Desk:
         placing: Placing,
         limits: LimitBook,
         endings: Endings,
+        waits: WaitBook,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -50,6 +53,7 @@ class Desk:
         self._limits = limits
         self._settling = Settling(database, configuration, placing, limits, endings)
         self._claiming = Claiming(database, configuration, placing, limits, endings)
+        self._arrivals = Arrivals(database, configuration, placing, waits)
         self._next_due: int | None = None
         self._look_at = 0.0
         self._adopt_at = 0.0
@@ -157,20 +161,22 @@ class Desk:
     async def _promote(self) -> None:
         if not self._clock.manual and monotonic() < self._look_at:
             return
-        now, due = await self._next()
-        if due is not None and due <= now:
-            await self._database.retried(lambda work: self._make_due_ready(work, now))
-            now, due = await self._next()
+        now, due, arriving = await self._next()
+        if arriving or (due is not None and due <= now):
+            awaited = await self._database.retried(lambda work: self._make_due_ready(work, now))
+            if awaited or arriving:
+                await self._arrivals.tell(now)
+            now, due, arriving = await self._next()
         self._next_due = due
         wait = LOOK_EVERY if due is None else min(LOOK_EVERY, max(due - now, 0) / 1e6)
         self._look_at = monotonic() + wait
 
-    async def _next(self) -> tuple[int, int | None]:
+    async def _next(self) -> tuple[int, int | None, bool]:
         row = await self._database.row("next_due", self._database.now)
         if row is None:
             raise ProviderUnavailable("the ledger did not say what is due")
         self._follow(row["now"])
-        return row["now"], row["due"]
+        return row["now"], row["due"], row["arriving"]
 
     async def agree_on_time(self) -> None:
         """Let this process's clock follow the database's, unless it has done so lately."""
@@ -184,21 +190,23 @@ class Desk:
             if abs(self._clock.micros() - now) > _TOLERATED:
                 self._clock.follow(now)
 
-    async def _make_due_ready(self, work: Work, now: int) -> None:
+    async def _make_due_ready(self, work: Work, now: int) -> bool:
+        """Make ready what is due; whether there is some of which others must be told first."""
         rows = await work.rows("due_runs", now, _PROMOTED_AT_ONCE)
         known = self._configuration.tasks
         runs = [
             Waiting(
                 row["tenant_id"], row["seq"], known[row["task"]].queue if row["task"] in known else row["queue"], row["lane"]
             )
-            for row in rows
+            for row in rows if not row["awaited"]
         ]  # fmt: skip
-        unseen = {run.tenant_id for run in runs} - self._configuration.seen
+        unseen = {row["tenant_id"] for row in rows} - self._configuration.seen
         if unseen:
             # Their first send was in a transaction of the application's, which might have been rolled back.
-            await self._configuration.see(unseen)
+            await self._configuration.see_in(work, unseen)
         await make_ready(work, self._placing, self._configuration, runs)
         await self._limits.wake(work, now)
+        return any(row["awaited"] for row in rows)
 
 
 def _add(told: Settled, more: Settled) -> None:

@@ -37,15 +37,20 @@ class FlowSending:
         flowing = self._configuration.flowing
         return bool(flowing) and any((event.task or event.name) in flowing for event in events)
 
-    async def store(
-        self, work: Work, events: Sequence[NewEvent], version: int | None, plain: StorePlain, told: Batch
-    ) -> list[Stored] | None:
-        """Store events in their order; ``None`` if the settings in memory are not the ledger's. ``told`` gathers what to tell."""
+    async def lock(self, work: Work, events: Sequence[NewEvent]) -> list[Sequence[Subscription]]:
+        """Take the locks of all keys of these events; answers who listens to each."""
         targets = [targets_of(self._configuration, event) for event in events]
         pairs = [
             (event, target) for event, found in zip(events, targets, strict=True) for target in found if target.flow
         ]
         await self._gate.lock(work, pairs)
+        return targets
+
+    async def store(
+        self, work: Work, events: Sequence[NewEvent], version: int | None, plain: StorePlain, told: Batch
+    ) -> list[Stored] | None:
+        """Store events in their order; ``None`` if the settings in memory are not the ledger's. ``told`` gathers what to tell."""
+        targets = await self.lock(work, events)
         if await work.value("settings_version") != version:
             return None
         stored: list[Stored] = []

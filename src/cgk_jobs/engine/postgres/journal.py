@@ -1,4 +1,4 @@
-"""What an attempt writes while it runs: steps, progress, lines of its log. Each write carries the claim.
+"""What an attempt writes while it runs: its journal, progress, lines of its log. Each write carries the claim.
 
 The run's row is locked as the claim is checked: a rescue that is under way is waited for, and the claim is then looked at
 anew, so nothing of an attempt that lost its run comes in after the next attempt has read the journal.
@@ -11,18 +11,37 @@ from collections.abc import Sequence
 from cgk_jobs.engine.metadata import merged_metadata
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.records import Claim, LogLine
+from cgk_jobs.runtime.entries import JournalEntry
 
-__all__ = ["append_log", "record_step", "steps", "write_metadata", "write_progress"]
+__all__ = ["append_log", "entries", "record", "steps", "write_metadata", "write_progress"]
 
 
-async def record_step(database: Database, claim: Claim, name: str, result: str | None) -> bool:
-    """Journal a finished step. False: the attempt no longer holds its run."""
-    return await database.run("record_step", *claim.key, claim.token, name, result, database.now) == 1
+async def record(
+    work: Work,
+    now: int | None,
+    claim: Claim,
+    name: str,
+    result: str | None,
+    *,
+    place: int | None = None,
+    ordered: bool = False,
+    undoable: bool = False,
+    failed: bool = False,
+    pending: int = 0,
+) -> bool:
+    """Write an entry, or one anew that was pending. False: the attempt lost its run, or the entry is finished."""
+    marks = (place, ordered, undoable, failed, pending)
+    return await work.run("record_step", *claim.key, claim.token, name, result, now, *marks) == 1
+
+
+async def entries(work: Work, claim: Claim) -> list[JournalEntry]:
+    """Every entry of the claim's run, by place."""
+    return [JournalEntry(*row) for row in await work.rows("read_journal", *claim.key)]
 
 
 async def steps(database: Database, claim: Claim) -> dict[str, str | None]:
-    """The journal of the claim's run: JSON results by step name."""
-    return {row["name"]: row["result"] for row in await database.rows("list_steps", *claim.key)}
+    """The finished steps of the claim's run: JSON results by name."""
+    return {entry.name: entry.result for entry in await entries(database, claim) if not entry.pending}
 
 
 async def write_progress(database: Database, claim: Claim, progress: str) -> bool:

@@ -109,10 +109,11 @@ class PostgresReads:
         for column in ("tenant_id", "task", "state", "queue"):
             conditions.equal(column, getattr(which, column))
         conditions.equal("event_name", which.event)
+        conditions.equal("parent_seq", which.parent_seq)
         conditions.tagged(which.tag, tagged)
         conditions.created(which.since)
         where, finished = " AND ".join(conditions.both), " AND ".join(conditions.finished)
-        if which.state is not None and which.state not in FINAL:
+        if which.unfinished or (which.state is not None and which.state not in FINAL):
             finished = "false"
         key = f"{name}: {where}; {finished}"
         if key not in QUERIES:
@@ -133,7 +134,7 @@ class _Conditions:
         self._values.append(value)
         return f"${len(self._values)}"
 
-    def equal(self, column: str, value: str | None) -> None:
+    def equal(self, column: str, value: str | int | None) -> None:
         """``column`` is one of this module's."""
         if value is not None:
             self.both.append(f"r.{column} = {self._bind(value)}")

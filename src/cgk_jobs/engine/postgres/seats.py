@@ -134,9 +134,9 @@ class Seats:
                     (*key, row["claim"], row["attempt"], "crashed", error) for key, row in zip(keys, rows, strict=True)
                 ]
                 await work.run("insert_attempts", now, *zip(*attempts, strict=True))
-        made_ready = await self._limits.free(work, slots_of(rows))
         ended = [RunKey(row["tenant_id"], row["seq"]) for row in rows if row["cancel_asked"]]
-        made_ready += await self._endings.finish(work, ended, "cancelled", now)
+        made_ready = await self._endings.finish(work, ended, "cancelled", now)
+        made_ready += await self._limits.free(work, slots_of(rows))
         await work.run("remove_worker", worker)
         return Rescued(len(rows), tuple(key.seq for key in ended), made_ready)
 

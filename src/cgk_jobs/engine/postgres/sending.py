@@ -17,6 +17,7 @@ from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.keys import KeyBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import adjust_sends, charge_sends
+from cgk_jobs.engine.postgres.waits import WaitBook
 from cgk_jobs.engine.quotas import NOTHING, Cost, Crossing
 from cgk_jobs.engine.records import NewEvent, Stored
 from cgk_jobs.errors import ProviderUnavailable
@@ -54,12 +55,14 @@ class Sending:
         database: Database,
         configuration: Configuration,
         placing: Placing,
+        waits: WaitBook,
         gate: FlowGate,
         told: Callable[[int, int | None], None],
     ) -> None:
         self._database = database
         self._configuration = configuration
         self._placing = placing
+        self._waits = waits
         self._told = told
         self._nonces = Nonces()
         self._keys = KeyBook(database)
@@ -104,6 +107,7 @@ class Sending:
     ) -> list[Stored]:
         """Store events, and do ``more`` in the same transaction."""
         batches: list[Batch] = []
+        await self._see(self._database, events)
 
         async def verb(work: Work) -> list[Stored]:
             batches.clear()
@@ -223,39 +227,34 @@ class Sending:
         for _ in range(_REFRESHES):
             if configuration.version is None:
                 await configuration.refresh(work)
+            await self._see(work, events)
+            flowing, awaited = self._flow.concerns(events), self._waits.concerned(events)
             costs = costs_of(configuration, events) if configuration.quotas else None
+            if (flowing or awaited or costs) and work is self._database:
+                # What is stored is one transaction with what it is counted for, joins, or wakes.
+                return await self._database.retried(lambda work: self._store(work, events))
+            if flowing and awaited:
+                # Before the rows of those that wait: see locking.py.
+                await self._flow.lock(work, events)
+            expected = await self._waits.expect(work, events) if awaited else None
             if costs:
-                if work is self._database:
-                    # What is counted and what is stored are one transaction.
-                    return await self._database.retried(lambda work: self._store(work, events))
                 # Again with other settings: what has been counted meanwhile is.
                 owed = {tenant_id: cost.minus(paid.get(tenant_id, NOTHING)) for tenant_id, cost in costs.items()}
                 crossings += await charge_sends(work, configuration, owed)
                 paid = costs
-            unseen = {event.tenant_id for event in events} - configuration.seen
-            if unseen:
-                await configuration.see(unseen)
             version = configuration.version
-            if self._flow.concerns(events):
-                if work is self._database:
-                    return await self._database.retried(lambda work: self._store(work, events))
+            if flowing:
                 batch = Batch(self._placing, self._nonces)
-                batch.crossings = crossings
-                answers = await self._flow.store(work, events, version, self._plainly(work, version, now), batch)
-                if answers is not None:
-                    if costs:
-                        await adjust_sends(work, configuration, costs, _new_runs(events, answers))
-                    return answers, batch
-                await configuration.refresh(work)
-                continue
-            batch = self._batch(events, now)
-            batch.crossings = crossings
-            if batch.has_runs and batch.has_unrouted and work is self._database:
-                # Two statements: together or not at all.
-                stored = await self._write_together(batch, version, now)
+                stored = await self._flow.store(work, events, version, self._plainly(work, version, now), batch)
+                if stored is not None and costs:
+                    await adjust_sends(work, configuration, costs, _new_runs(events, stored))
             else:
+                batch = self._batch(events, now)
                 stored = await self._write(work, batch, version, now)
+            batch.crossings = crossings
             if stored is not None:
+                if expected is not None:
+                    batch.made_ready += await self._waits.stored(work, expected, events, stored)
                 return stored, batch
             await configuration.refresh(work)
         raise ProviderUnavailable(
@@ -272,8 +271,15 @@ class Sending:
 
         return store
 
-    async def _write_together(self, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
-        return await self._database.retried(lambda work: self._write(work, batch, version, now))
+    async def _see(self, work: Work, events: Sequence[NewEvent]) -> None:
+        unseen = {event.tenant_id for event in events} - self._configuration.seen
+        if not unseen:
+            return
+        if work is self._database:
+            await self._configuration.see(unseen)
+        else:
+            # Never on another connection while this one holds locks: a small pooler may have no other.
+            await self._configuration.see_in(work, unseen)
 
     def _batch(self, events: Sequence[NewEvent], now: int | None) -> Batch:
         batch = Batch(self._placing, self._nonces)
@@ -283,6 +289,9 @@ class Sending:
         return batch
 
     async def _write(self, work: Work, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
+        if batch.has_runs and batch.has_unrouted and work is self._database:
+            # Two statements: together or not at all.
+            return await self._database.retried(lambda work: self._write(work, batch, version, now))
         lone = batch.lone_parameters()
         if lone is not None:
             event_seq = await work.value("insert_one", version, now, *lone)

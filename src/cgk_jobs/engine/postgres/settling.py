@@ -10,9 +10,12 @@ from cgk_jobs.engine.flow import cancelled_instead
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.families import Ended
 from cgk_jobs.engine.postgres.limits import LimitBook
+from cgk_jobs.engine.postgres.locking import locking_order, youngest_first
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import give_back_settled
+from cgk_jobs.engine.postgres.readying import Waiting, make_ready
 from cgk_jobs.engine.records import Claim, RunKey, Settlement
 from cgk_jobs.engine.states import FINAL, legal
 from cgk_jobs.errors import InvalidTask
@@ -46,7 +49,7 @@ def is_plain(item: Settlement) -> bool:
 
 
 class Settling:
-    """Settles attempts in one transaction, rows in the order of their keys so that bulk writers never wait in a circle."""
+    """Settles attempts in one transaction, rows in the order of ``locking.py``."""
 
     def __init__(
         self,
@@ -63,8 +66,8 @@ class Settling:
         self._endings = endings
 
     def columns(self, plain: Sequence[Settlement]) -> list[list[object]]:
-        """Tenants, numbers, claims and results of plain settlements, in the order of their keys."""
-        ordered = sorted(plain, key=lambda item: item.claim.key)
+        """Tenants, numbers, claims and results of plain settlements, in the order of ``locking.py``."""
+        ordered = sorted(plain, key=lambda item: locking_order(item.claim.key))
         return [
             [item.claim.tenant_id for item in ordered],
             [item.claim.seq for item in ordered],
@@ -94,7 +97,7 @@ class Settling:
         for item in items:
             if not legal("running", item.state):
                 raise InvalidTask(f"a running run can't become {item.state}: see engine/states.py")
-        ordered = sorted(items, key=lambda item: item.claim.key)
+        ordered = sorted(items, key=lambda item: locking_order(item.claim.key))
         return await self._database.retried(lambda work: self._settle(work, ordered))
 
     async def _settle(self, work: Work, items: Sequence[Settlement]) -> Settled:
@@ -102,7 +105,7 @@ class Settling:
         landed: set[RunKey] = set()
         ends = [item.claim for item in items if item.claim.order_key is not None]
         await self._endings.lines.lock(work, [(claim.tenant_id, claim.order_key) for claim in ends])
-        items = await self._stopped(work, items)
+        items, woken = await self._judged(work, items)
         ending = [item for item in items if item.state in FINAL]
         going_on = [item for item in items if item.state not in FINAL]
         if ending:
@@ -129,31 +132,50 @@ class Settling:
                         mark = (item.claim.tenant_id, key)
                         slots[mark] = slots.get(mark, 0) + 1
         over = [item.claim for item in written if item.state in FINAL]
-        settled.made_ready = await self._endings.lines.advance(work, [(one.tenant_id, one.order_key) for one in over])
+        settled.made_ready = await self._endings.families.ended(work, [_ended(item) for item in written])
+        settled.made_ready += await self._readied(work, [item for item in written if item.claim.key in woken])
+        settled.made_ready += await self._endings.lines.advance(work, [(one.tenant_id, one.order_key) for one in over])
         settled.made_ready += await self._limits.free(work, slots)
         settled.made_ready += sum(item.state == "queued" for item in written)
         await give_back_settled(work, self._configuration, [item for item in written if item.state in FINAL])
         settled.first_due = min((item.due_at for item in written if item.due_at is not None), default=None)
         return settled
 
-    async def _stopped(self, work: Work, items: Sequence[Settlement]) -> list[Settlement]:
-        """Asked to stop, they failed, slept or were put back instead: they must not start again, unless to be undone."""
-        going_on = [
-            item.claim
+    async def _judged(self, work: Work, items: Sequence[Settlement]) -> tuple[Sequence[Settlement], frozenset[RunKey]]:
+        """The settlements as what happened meanwhile has changed them, and runs that what they wait for has come for."""
+        going_on = [item for item in items if item.state not in FINAL]
+        callers = [
+            RunKey(item.claim.tenant_id, item.claim.parent_seq)
             for item in items
-            if item.state not in FINAL and item.failing is None and item.claim.failing is None
+            if item.state in FINAL and item.claim.parent_seq is not None
         ]
-        if not going_on:
-            return list(items)
-        columns = zip(*[(*claim.key, claim.token) for claim in going_on], strict=True)
-        asked = {
-            RunKey(row["tenant_id"], row["seq"])
-            for row in await work.rows("asked_to_cancel", *columns)
-            if row["cancel_asked"]
-        }
-        return [
-            cancelled_instead(item) if item.claim.key in asked and item.claim in going_on else item for item in items
-        ]
+        if not going_on and not callers:
+            return items, frozenset()
+        keys = youngest_first([*(item.claim.key for item in items), *callers])
+        rows = await work.rows("lock_attempts", *zip(*keys, strict=True))
+        found = {RunKey(row["tenant_id"], row["seq"]): row for row in rows if row["state"] == "running"}
+        judged: list[Settlement] = []
+        woken: set[RunKey] = set()
+        for item in items:
+            row = found.get(item.claim.key)
+            undone = item.failing is not None or item.claim.failing is not None
+            if row is None or row["claim"] != item.claim.token or item.state in FINAL:
+                judged.append(item)
+            elif row["cancel_asked"] and not undone:
+                # Asked to stop, it failed, slept or was put back instead. It must not start again, unless to be undone.
+                judged.append(cancelled_instead(item))
+            elif row["woken"] and item.state == "waiting":
+                judged.append(item._replace(due_at=None))
+                woken.add(item.claim.key)
+            else:
+                judged.append(item)
+        return judged, frozenset(woken)
+
+    async def _readied(self, work: Work, items: Sequence[Settlement]) -> int:
+        """Let runs go on that would wait for what is there already."""
+        runs = [Waiting(*item.claim.key, item.claim.queue, item.claim.lane) for item in items]
+        await make_ready(work, self._placing, self._configuration, runs)
+        return len(runs)
 
     def _suspended(self, item: Settlement) -> tuple[object, ...]:
         held_by, vstart, moved_for = item.held_by, None, 0
@@ -182,3 +204,11 @@ class Settling:
         ]
         if lines:
             await work.run("append_lines", *zip(*lines, strict=True))
+
+
+def _ended(item: Settlement) -> Ended:
+    claim = item.claim
+    parent_seq = claim.parent_seq if item.state in FINAL else None
+    return Ended(
+        claim.tenant_id, claim.seq, claim.nonce, parent_seq, claim.parent_step, item.state, item.result, item.error
+    )

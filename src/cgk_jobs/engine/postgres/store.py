@@ -29,7 +29,9 @@ from cgk_jobs.engine.postgres.quotas import put_quotas
 from cgk_jobs.engine.postgres.reads import PostgresReads
 from cgk_jobs.engine.postgres.seats import Rescued
 from cgk_jobs.engine.postgres.sending import Sending
+from cgk_jobs.engine.postgres.spawning import children_of, spawn
 from cgk_jobs.engine.postgres.upkeep import PostgresUpkeep
+from cgk_jobs.engine.postgres.waits import WaitBook
 from cgk_jobs.engine.quotas import Crossing, TenantQuotas
 from cgk_jobs.engine.records import (
     Appetite,
@@ -46,7 +48,7 @@ from cgk_jobs.engine.records import (
 )
 from cgk_jobs.engine.store import Hints, WorkerSeat
 from cgk_jobs.errors import DuplicateKey, JobsError
-from cgk_jobs.runtime.entries import JournalEntry
+from cgk_jobs.runtime.entries import EventWait, JournalEntry
 
 __all__ = ["PostgresStore"]
 
@@ -63,11 +65,15 @@ class PostgresStore:
         self._placing = Placing(lambda: self._configuration.weights)
         self._limits = LimitBook(self._placing, self._configuration)
         self._endings = Endings(self._configuration, self._placing, self._limits)
-        self._desk = Desk(self._database, clock, self._configuration, self._placing, self._limits, self._endings)
+        self._waits = WaitBook(self._database, self._configuration, self._endings.families)
+        self._desk = Desk(
+            self._database, clock, self._configuration, self._placing, self._limits, self._endings, self._waits
+        )
         self._sending = Sending(
             self._database,
             self._configuration,
             self._placing,
+            self._waits,
             FlowGate(self._configuration, self._placing, self._endings),
             self._sent,
         )
@@ -179,8 +185,25 @@ class PostgresStore:
         self._tell(settled.made_ready, settled.first_due, settled.finished)
         return exchange
 
-    async def record_step(self, claim: Claim, name: str, result: str | None) -> bool:
-        return await journal.record_step(self._database, claim, name, result)
+    async def record_step(
+        self,
+        claim: Claim,
+        name: str,
+        result: str | None,
+        *,
+        place: int | None = None,
+        ordered: bool = False,
+        undoable: bool = False,
+        failed: bool = False,
+        pending: int = 0,
+    ) -> bool:
+        return await journal.record(
+            self._database, self._database.now, claim, name, result,
+            place=place, ordered=ordered, undoable=undoable, failed=failed, pending=pending,
+        )  # fmt: skip
+
+    async def journal(self, claim: Claim) -> list[JournalEntry]:
+        return await journal.entries(self._database, claim)
 
     async def record_step_in(self, connection: Any, claim: Claim, entry: JournalEntry) -> bool:
         """Journal a finished step in the open transaction of the application's; see ``JoinedSteps.record_in``."""
@@ -201,6 +224,22 @@ class PostgresStore:
 
     async def append_log(self, claim: Claim, lines: Sequence[LogLine]) -> bool:
         return await journal.append_log(self._database, claim, lines)
+
+    # -- workflows ---------------------------------------------------------------------------------------------------
+
+    async def await_event(self, claim: Claim, entry: JournalEntry, wait: EventWait) -> JournalEntry | None:
+        return await self._waits.begin(claim, entry, wait)
+
+    async def end_wait(self, claim: Claim, name: str, result: str) -> JournalEntry | None:
+        return await self._waits.end(claim, name, result)
+
+    async def spawn(
+        self, claim: Claim, entry: JournalEntry, children: Sequence[NewEvent], *, first: int, concurrency: int | None
+    ) -> bool:
+        return await spawn(self._database, self._sending, claim, entry, children, first=first, concurrency=concurrency)
+
+    async def children(self, run: RunKey, *, after: int, count: int) -> list[int]:
+        return await children_of(self._database, run, after=after, count=count)
 
     # -- runs --------------------------------------------------------------------------------------------------------
 

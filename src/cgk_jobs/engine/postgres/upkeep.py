@@ -120,7 +120,14 @@ class PostgresUpkeep:
     async def _delete(self, work: Work, keys: Sequence[tuple[str, int]]) -> None:
         if keys:
             columns = list(zip(*keys, strict=True))
-            for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_finished"):
+            for name in (
+                "delete_steps",
+                "delete_attempts",
+                "delete_logs",
+                "delete_tags",
+                "delete_waits",
+                "delete_finished",
+            ):
                 await work.run(name, *columns)
 
     async def _forget(self, before: int) -> None:
@@ -131,6 +138,7 @@ class PostgresUpkeep:
                 return
             self._forget_at = monotonic() + _FORGET_EVERY
         await self._repeat("prune_ticks", before)
+        await self._repeat("prune_marks", (before // 1000) << COUNTER_BITS)
         await self._repeat("prune_unrouted", (before // 1000) << COUNTER_BITS)
 
     async def _repeat(self, name: str, until: int | None) -> None:

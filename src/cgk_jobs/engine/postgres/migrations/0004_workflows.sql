@@ -39,6 +39,10 @@ CREATE TABLE cgk_jobs.event_marks (
 );
 CREATE INDEX event_marks_by_age ON cgk_jobs.event_marks (event_seq);
 
+-- Sent in a transaction of the application's, and nobody who may wait for it has been told yet.
+ALTER TABLE cgk_jobs.unrouted_events ADD arriving boolean NOT NULL DEFAULT false;
+CREATE INDEX unrouted_arriving ON cgk_jobs.unrouted_events (tenant_id, seq) WHERE arriving;
+
 ALTER TABLE cgk_jobs.event_waits ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE cgk_jobs.awaited_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE cgk_jobs.event_marks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -68,10 +72,13 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    INSERT INTO cgk_jobs.steps (run_seq, place, finished_at, tenant_id, name, result, ordered, undoable, failed)
+    INSERT INTO cgk_jobs.steps AS written (run_seq, place, finished_at, tenant_id, name, result, ordered, undoable, failed)
     VALUES (run, coalesce(nth, (SELECT count(*) FROM cgk_jobs.steps s WHERE s.tenant_id = tenant AND s.run_seq = run)::integer),
         coalesce(moment, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint), tenant, step, outcome, in_order, to_undo, went_wrong)
-    ON CONFLICT DO NOTHING;
+    -- It may have been tried before, and be pending.
+    ON CONFLICT (tenant_id, run_seq, name) DO UPDATE SET result = excluded.result, finished_at = excluded.finished_at,
+        undoable = excluded.undoable, failed = excluded.failed, pending = 0
+    WHERE written.pending > 0;
     RETURN FOUND;
 END $$;
 REVOKE ALL ON FUNCTION cgk_jobs.record_step(bigint, bigint, text, text, integer, boolean, boolean, boolean, bigint) FROM PUBLIC;
@@ -86,3 +93,14 @@ CREATE POLICY owner_reads ON cgk_jobs.steps FOR SELECT TO cgk_jobs_owner
     USING (tenant_id = (SELECT cgk_jobs.bound_tenant()));
 CREATE POLICY owner_writes ON cgk_jobs.steps FOR INSERT TO cgk_jobs_owner
     WITH CHECK (tenant_id = (SELECT cgk_jobs.bound_tenant()));
+CREATE POLICY owner_finishes ON cgk_jobs.steps FOR UPDATE TO cgk_jobs_owner
+    USING (tenant_id = (SELECT cgk_jobs.bound_tenant())) WITH CHECK (tenant_id = (SELECT cgk_jobs.bound_tenant()));
+
+-- A tenant's own sends call nobody's runs: those have a caller only where the engine makes them.
+ALTER POLICY tenant_sends ON cgk_jobs.runs WITH CHECK (
+    tenant_id = (SELECT cgk_jobs.bound_tenant())
+    AND state = 'scheduled' AND due_at IS NOT NULL AND claim = 0 AND attempt = 1 AND vstart = 0 AND moved_for = 0
+    AND worker IS NULL AND started_at IS NULL AND tick_at IS NULL AND held_by IS NULL AND slots IS NULL AND NOT cancel_asked
+    AND error IS NULL AND progress IS NULL AND parent_seq IS NULL AND parent_step IS NULL AND depth = 0 AND NOT woken
+    AND failing IS NULL
+    AND EXISTS (SELECT FROM cgk_jobs.subscriptions s WHERE s.task = runs.task AND s.queue = runs.queue AND s.rank = runs.rank));

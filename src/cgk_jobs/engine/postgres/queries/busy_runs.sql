@@ -1,2 +1,2 @@
 SELECT tenant_id, seq, claim, attempt, slots, cancel_asked FROM cgk_jobs.runs WHERE worker = $1 AND state = 'running'
-ORDER BY tenant_id, seq FOR UPDATE
+ORDER BY tenant_id, seq DESC FOR UPDATE

@@ -1,5 +1,5 @@
--- Runs that end while nobody runs them, for history. Rows answer with the slots they gave up. The caller holds the rows, or
--- takes them here: in the order of their keys.
+-- Runs that end while nobody runs them, for history. Rows answer with the slots they gave up and who waits for them. The caller holds the rows, or
+-- takes them here: in the order of locking.py.
 WITH ended AS (
     DELETE FROM cgk_jobs.runs r
     USING unnest($1::text[], $2::bigint[], $3::text[]) AS s (tenant_id, seq, new_state)
@@ -17,4 +17,6 @@ WITH ended AS (
         e.tenant_id, e.task, e.queue, e.new_state, e.event_name, e.payload, e.tags, coalesce($5::text, e.error), e.progress
     FROM ended e
 )
-SELECT tenant_id, seq, slots, order_key, octet_length(payload) AS payload_bytes FROM ended
+SELECT tenant_id, seq, slots, order_key, octet_length(payload) AS payload_bytes, nonce, parent_seq, parent_step, new_state AS state,
+    coalesce($5::text, error) AS error, held_by
+FROM ended

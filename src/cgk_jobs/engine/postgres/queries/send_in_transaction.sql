@@ -68,8 +68,8 @@ WITH asked AS MATERIALIZED (
     CROSS JOIN unnest(a.tags) AS g (tag)
     ON CONFLICT DO NOTHING
 ), unrouted AS (
-    INSERT INTO cgk_jobs.unrouted_events (seq, nonce, created_at, version, tenant_id, name, payload)
-    SELECT f.base, f.nonce, c.now, f.version, f.tenant_id, f.name, f.payload FROM fresh f CROSS JOIN current c WHERE NOT f.heard
+    INSERT INTO cgk_jobs.unrouted_events (seq, nonce, created_at, version, tenant_id, name, payload, arriving)
+    SELECT f.base, f.nonce, c.now, f.version, f.tenant_id, f.name, f.payload, f.due_at IS NULL FROM fresh f CROSS JOIN current c WHERE NOT f.heard
 )
 SELECT json_build_object(
     'flowing', (SELECT json_agg(DISTINCT t.task) FROM targets t WHERE t.flow <> ''),

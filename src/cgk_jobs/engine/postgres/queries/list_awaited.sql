@@ -1,0 +1,1 @@
+SELECT event, fields, since_seq FROM cgk_jobs.awaited_events

@@ -1,0 +1,5 @@
+-- Runs that wait for others, as they stand once whoever changes them has committed.
+SELECT r.tenant_id, r.seq, r.state, r.task, r.queue, r.lane
+FROM unnest($1::text[], $2::bigint[]) AS s (tenant_id, seq)
+JOIN cgk_jobs.runs r ON r.tenant_id = s.tenant_id AND r.seq = s.seq
+ORDER BY r.tenant_id, r.seq DESC FOR NO KEY UPDATE OF r

@@ -1,0 +1,37 @@
+"""The harness of an application under test, on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from tests.servers.postgres import LedgerDatabase
+
+from cgk_jobs.clock import Clock
+from cgk_jobs.engine.postgres.store import PostgresStore
+from cgk_jobs.testing import JobsHarness
+from cgk_jobs.testing.recording import Recording
+
+__all__ = ["PostgresHarness"]
+
+
+class _RecordingStore(Recording, PostgresStore):  # type: ignore[misc]  # type checkers see SQLite's store behind Recording
+    def __init__(self, database: LedgerDatabase, clock: Clock) -> None:
+        super().__init__(database.worker_url, clock)
+        self._admin_url = database.admin_url
+
+    async def bury(self, worker: int) -> None:
+        with psycopg.connect(self._admin_url) as connection:
+            connection.execute("UPDATE cgk_jobs.workers SET lease_until = 0 WHERE id = %s", (worker,))
+        await PostgresStore.rescue(self, 0.0)  # type: ignore[arg-type]
+
+
+class PostgresHarness(JobsHarness):
+    """As the harness users have, with a ledger in ``database``."""
+
+    def __init__(self, database: LedgerDatabase, **options: Any) -> None:
+        self._database = database
+        super().__init__(**options)
+
+    def _make_store(self) -> Recording:
+        return _RecordingStore(self._database, self.clock)
