@@ -21,14 +21,11 @@ from pathlib import Path
 
 from tests.reliability.application import Quick
 from tests.reliability.postgres import scenarios
+from tests.reliability.postgres.claim_costs import assert_flat
 from tests.reliability.postgres.contention import everything_at_once
 from tests.reliability.postgres.guessing import guess
 from tests.reliability.postgres.neighbours import CONCURRENCY, Neighbours, Work
-from tests.reliability.postgres.processes import ServerFleet
-from tests.reliability.postgres.test_many_tenants import (
-    test_s38_a_claim_costs_the_same_with_ten_and_ten_thousand_tenants as many_tenants,
-)
-from tests.reliability.postgres.test_notifications_lost import work_unheard
+from tests.reliability.postgres.processes import ServerFleet, work_unheard
 from tests.reliability.postgres.transactions import transactions_that_end_anyhow
 from tests.servers.ledgers import Ledgers
 from tests.servers.postgres import PostgresServer, running_server
@@ -169,8 +166,7 @@ async def _neighbours(ground: Ground, flood: int) -> str:
 
 def s38(ground: Ground) -> str:
     """What a claim touches with 10 and with 10,000 tenants."""
-    asyncio.run(many_tenants(ground.ledgers))
-    return "flat"
+    return asyncio.run(assert_flat(ground.ledgers))
 
 
 SCENARIOS: dict[str, Callable[[Ground], str]] = {

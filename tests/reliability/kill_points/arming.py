@@ -48,7 +48,7 @@ def arm(fuse: Fuse, calls: str, moment: Moment, when: Callable[..., bool] | None
     """Wrap ``module:Class.function``. ``when`` is asked with the call's arguments (without ``self``) and its answer first."""
     if moment in ("committing", "committed"):
         _watch_transactions(fuse, moment)
-        burn: Callable[[], None] = functools.partial(_touched.set, True)
+        burn: Callable[[], object] = functools.partial(_touched.set, True)
     else:
         burn = fuse.passed
 

@@ -33,7 +33,8 @@ _VENDOR = "tests.reliability.kill_points.vendor:Vendor."
 
 
 class Point(NamedTuple):
-    """One point. ``after``: another point, at which the process before this one has died."""
+    """One point. ``after``: another point, at which the process before this one has died. ``quick``: tried with every run of
+    the tests."""
 
     name: str
     means: str
@@ -42,6 +43,7 @@ class Point(NamedTuple):
     moment: Moment
     when: Callable[..., bool] | None = None
     after: str = ""
+    quick: bool = True
 
 
 # -- what is meant of a function's calls -----------------------------------------------------------------------------------
@@ -59,7 +61,7 @@ def _settles(*states: str, failing: bool = False) -> Callable[..., bool]:
 
 
 def _step(name: str, *, pending: bool = False) -> Callable[..., bool]:
-    def when(answer: Any, claim: Any, entry: str, result: Any, place: Any, **marks: Any) -> bool:
+    def when(answer: Any, claim: Any, entry: str, result: Any, place: Any = None, **marks: Any) -> bool:
         return entry == name and bool(marks.get("pending")) == pending
 
     return when
@@ -74,6 +76,10 @@ def _portion(first: int) -> Callable[..., bool]:
 
 def _asked(kind: str) -> Callable[..., bool]:
     return lambda answer, asked, *_, **options: asked == kind and not options.get("refuse")
+
+
+def _children(answer: Any, work: Any, ended: Any) -> bool:
+    return any(one.parent_seq is not None for one in ended)
 
 
 def _something(answer: Any, *_: Any, **__: Any) -> bool:
@@ -195,21 +201,27 @@ _PG = "cgk_jobs.engine.postgres."
 
 # fmt: off
 POSTGRES_POINTS: tuple[Point, ...] = (
-    Point("server: seat taken", "the worker is registered and has not looked for work", "money", _PG + "store:PostgresStore.take_seat", "after"),
-    Point("server: send asked for", "nothing of the event is stored", "money", _PG + "store:PostgresStore.insert", "before"),
+    Point("server: seat taken", "the worker is registered and has not looked for work", "money", _PG + "store:PostgresStore.take_seat", "after", quick=False),
+    Point("server: send asked for", "nothing of the event is stored", "money", _PG + "store:PostgresStore.insert", "before", quick=False),
     Point("server: send committed", "stored, and the sender was not told", "money", _PG + "store:PostgresStore.insert", "after"),
     Point("server: claim committed", "runs are this worker's, and it was not told", "money", _PG + "store:PostgresStore.exchange", "after", _claims),
     Point("server: vendor told", "the step's function has done its work, the step is not stored", "money", _VENDOR + "ask", "after", _asked("payout")),
-    Point("server: step asked to be stored", "the step's result is known to the handler's process alone", "money", _PG + "store:PostgresStore.record_step", "before"),
+    Point("server: step asked to be stored", "the step's result is known to the handler's process alone", "money", _PG + "store:PostgresStore.record_step", "before", quick=False),
     Point("server: step committed", "the step is stored, and the handler was not told", "money", _PG + "store:PostgresStore.record_step", "after"),
-    Point("server: settlement asked for", "the worker hands an ending over", "money", _PG + "store:PostgresStore.exchange", "before", lambda answer, worker, settlements, appetite: bool(settlements)),
+    Point("server: settlement asked for", "the worker hands an ending over", "money", _PG + "store:PostgresStore.exchange", "before", lambda answer, worker, settlements, appetite: bool(settlements), quick=False),
     Point("server: settlement committing", "endings are written, not committed", "money", _PG + "settling:Settling._settle", "committing"),
     Point("server: settlement committed", "endings are stored, and the worker was not told", "money", _PG + "settling:Settling._settle", "committed"),
     Point("server: line has moved up", "a run of a line has ended and the next is ready, and nobody was told", "lines", _PG + "settling:Settling._settle", "committed"),
-    Point("server: tick asked for", "a tick is due, nothing of it is stored", "ticks", _SCHEDULER + "_fire_part", "before"),
+    Point("server: tick asked for", "a tick is due, nothing of it is stored", "ticks", _SCHEDULER + "_fire_part", "before", quick=False),
     Point("server: tick noted", "half a tick's runs are stored", "ticks", _SCHEDULER + "_fire_part", "after"),
+    Point("server: wait committed", "the wait is stored, the run not suspended", "waits", _PG + "store:PostgresStore.await_event", "after"),
+    Point("server: first portion committed", "the first of three portions of children is stored", "family", _PG + "store:PostgresStore.spawn", "after", _portion(0)),
+    Point("server: child's end told", "a child's end and its caller's waking are written, not committed", "family", _PG + "families:Families.ended", "committing", _children),
+    Point("server: child has ended", "both are stored, and nobody was told", "family", _PG + "families:Families.ended", "committed", _children, quick=False),
+    Point("server: undo committed", "one of two is undone", "saga", _PG + "store:PostgresStore.record_step", "after", _step("undo:charge")),
+    Point("server: cancel committed", "a tree of waiting runs is cancelled, and the caller was not told", "cancel", _PG + "store:PostgresStore.cancel", "after"),
     Point("server: rescue committing", "a dead worker's runs are taken back, not committed", "money", _PG + "seats:Seats._take_back", "committing", _spends, after="server: vendor told"),
-    Point("server: rescue committed", "they are free, and nobody was told", "money", _PG + "seats:Seats._take_back", "committed", _spends, after="server: vendor told"),
+    Point("server: rescue committed", "they are free, and nobody was told", "money", _PG + "seats:Seats._take_back", "committed", _spends, after="server: vendor told", quick=False),
 )
 # fmt: on
 

@@ -23,7 +23,7 @@ def test_s1_a_process_killed_at_a_point_leaves_work_that_ends_right(point: Point
     assert kill_at(point, tmp_path) == []
 
 
-@pytest.mark.parametrize("point", POSTGRES_POINTS, ids=_name)
+@pytest.mark.parametrize("point", [point for point in POSTGRES_POINTS if point.quick], ids=_name)
 def test_s1_on_postgresql(point: Point, tmp_path: Path, postgres_database: LedgerDatabase) -> None:
     assert kill_at(point, tmp_path, database=postgres_database) == []
 

@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from multiprocessing.process import BaseProcess
 
 from tests.reliability.postgres.application import Contended, served
 from tests.reliability.postgres.processes import ServerFleet, kill, until, until_within
@@ -49,7 +50,9 @@ def everything_at_once(fleet: ServerFleet, *, runs: int, rounds: int, seconds: f
     return tally
 
 
-async def _act(fleet: ServerFleet, tally: Tally, runs: int, rounds: int, seconds: float, crew: list[object]) -> None:
+async def _act(
+    fleet: ServerFleet, tally: Tally, runs: int, rounds: int, seconds: float, crew: list[BaseProcess]
+) -> None:
     jobs = served(fleet.folder, fleet.database.worker_url)
     store = jobs.provider.store
     chance = random.Random(16)
@@ -124,7 +127,7 @@ async def _act(fleet: ServerFleet, tally: Tally, runs: int, rounds: int, seconds
         jobs.close()
 
 
-def _replace_a_worker(fleet: ServerFleet, crew: list[object]) -> None:
+def _replace_a_worker(fleet: ServerFleet, crew: list[BaseProcess]) -> None:
     victim = crew.pop(0)
-    kill(victim)  # type: ignore[arg-type]
+    kill(victim)
     crew.append(fleet.worker(concurrency=20, lease=0.5))

@@ -34,7 +34,8 @@ class Plan:
 
     def rows_of(self, index: str) -> float:
         """How many rows were taken from an index."""
-        return sum(node["Actual Rows"] * node["Actual Loops"] for node in self.nodes if node.get("Index Name") == index)
+        found = [node for node in self.nodes if node.get("Index Name") == index]
+        return sum(float(node["Actual Rows"]) * int(node["Actual Loops"]) for node in found)
 
 
 class Planner:

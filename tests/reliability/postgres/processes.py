@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,12 +16,13 @@ from typing import Any
 import psycopg
 from tests.reliability.application import Application
 from tests.reliability.postgres.application import served
-from tests.reliability.processes import Fleet, kill, resume, until
+from tests.reliability.processes import LIMIT, Fleet, kill, resume, until
 from tests.servers.postgres import LedgerDatabase
 
 from cgk_jobs.engine.postgres.heartbeat import is_stopped
+from cgk_jobs.engine.postgres.server import QUERIES
 
-__all__ = ["ServerFleet", "kill", "on_a_loop", "resume", "until", "until_within"]
+__all__ = ["ServerFleet", "kill", "resume", "until", "until_within", "work_unheard"]
 
 _context = multiprocessing.get_context("forkserver")
 # What the workers of both kinds of ledger need: whoever starts the server of forks first starts it for all.
@@ -46,11 +46,6 @@ def until_within(seconds: float, condition: Callable[[], Any], what: str) -> Any
             return answer
         assert time.monotonic() < give_up_at, f"never happened: {what}"
         time.sleep(0.02)
-
-
-def on_a_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What it answers. For scenarios that are no tests, and have no loop of their own."""
-    return asyncio.run(coroutine)
 
 
 class ServerFleet(Fleet):
@@ -99,6 +94,10 @@ class ServerFleet(Fleet):
 
         until(answered, "the server answers")
         return answers[0]
+
+    def await_lines(self, count: int, *first: str, within: float = LIMIT) -> None:
+        """Wait until so many lines of the history begin with these words."""
+        until_within(within, lambda: len(self.history.lines(*first)) >= count, f"{count} lines {' '.join(first)}")
 
     def value(self, query: str, *values: object) -> Any:
         """The first column of the first row."""
@@ -177,3 +176,9 @@ def work(folder: Path, url: str, options: dict[str, Any]) -> None:
     """The main function of a worker process."""
     logging.basicConfig(filename=folder / "log", level=logging.WARNING)
     served(folder, url).run(**options)
+
+
+def work_unheard(folder: Path, url: str, options: dict[str, Any]) -> None:
+    """A worker whose own notifications are lost, too."""
+    QUERIES["ring_bell"] = "SELECT"
+    work(folder, url, options)

@@ -91,7 +91,7 @@ def random_kills(
         send_all(fleet, events)
         while done < kills:
             share = (done + 1) * jobs // (kills + 2)
-            until(lambda share=share: len(fleet.history.lines("quick")) >= share, "work goes on")
+            fleet.await_lines(share, "quick")
             strike()
             done += 1
     else:
@@ -191,8 +191,7 @@ def restarts(
     for cycle in range(restarts):
         for number in range(cycle * share, (cycle + 1) * share):
             send(number)
-        wanted = cycle * share * steps + share
-        until_within(limit, lambda wanted=wanted: len(fleet.history.lines("stored")) >= wanted, "steps are stored")
+        fleet.await_lines(cycle * share * steps + share, "stored", within=limit)
         server.restart("immediate" if cycle % 2 else "fast")
         pause()
     for number in range(restarts * share, flows):
@@ -229,12 +228,8 @@ def restart_during_rescue(
     ]
     send_all(fleet, events)
     for cycle in range(restarts):
-        attempt = str(cycle + 1)
-        until_within(
-            limit,
-            lambda attempt=attempt: [line[2] for line in fleet.history.lines("parked")].count(attempt) == runs,
-            "the runs began",
-        )
+        # All of this attempt: none begins another one before its worker is dead.
+        fleet.await_lines((cycle + 1) * runs, "parked", within=limit)
         victim, worker = worker, fleet.worker(lease=lease, concurrency=runs)
         # The victim has no slot left, so it is the other one that does this, and is past its start.
         fleet.result(fleet.send(Quick(tenant_id="acme", number=cycle)))

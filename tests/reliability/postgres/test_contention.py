@@ -7,7 +7,7 @@ from tests.reliability.postgres.processes import ServerFleet
 
 
 def test_s16_no_deadlock_is_seen_by_anybody(fleet: ServerFleet) -> None:
-    tally = everything_at_once(fleet, runs=200, rounds=25)
+    tally = everything_at_once(fleet, runs=200, rounds=15)
     # Each of them did meet work.
     for act in ("send", "cancel_one", "cancel_all", "retry", "prune", "rescue"):
         assert tally.done[act] > 0, tally.done

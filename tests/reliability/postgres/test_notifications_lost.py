@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
-from typing import Any
-
 import psycopg
 import pytest
 from tests.reliability.application import Quick
-from tests.reliability.postgres.application import served
-from tests.reliability.postgres.processes import ServerFleet, until
+from tests.reliability.postgres.processes import ServerFleet, until, work_unheard
 
 from cgk_jobs.engine.postgres.doorbell import CHANNEL
 from cgk_jobs.engine.postgres.server import QUERIES
-
-
-def work_unheard(folder: Path, url: str, options: dict[str, Any]) -> None:
-    """A worker whose own notifications are lost, too."""
-    QUERIES["ring_bell"] = "SELECT"
-    logging.basicConfig(filename=folder / "log", level=logging.WARNING)
-    served(folder, url).run(**options)
 
 
 def test_s9_with_every_notification_lost_all_runs_are_found(

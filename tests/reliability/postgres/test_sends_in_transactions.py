@@ -7,4 +7,4 @@ from tests.reliability.postgres.transactions import transactions_that_end_anyhow
 
 
 def test_s10_no_job_without_its_order_and_no_order_without_its_job(fleet: ServerFleet) -> None:
-    transactions_that_end_anyhow(fleet, count=120, processes=3)
+    transactions_that_end_anyhow(fleet, count=60, processes=3)

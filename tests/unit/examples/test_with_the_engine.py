@@ -241,10 +241,10 @@ async def test_counts_of_one_variant_are_entered_in_order_though_the_first_fails
 
 async def test_bursts_become_one_run(rig: Rig) -> None:
     for action in ("update", "update", "delete"):
-        await rig.jobs.send(GoogleFeedProductUpdate(tenant_id="acme", product_id="p", action=action))  # type: ignore[arg-type]
+        await rig.jobs.send(GoogleFeedProductUpdate(tenant_id="acme", product_id="p", action=action))
     rebuilds = [await rig.jobs.send(GoogleFeedSync(tenant_id="acme")) for _ in range(2)]
     for kind in ("text", "pdf"):
-        await rig.jobs.send(BrandContextProcessDocument(tenant_id="acme", document_id="d", document_type=kind))  # type: ignore[arg-type]
+        await rig.jobs.send(BrandContextProcessDocument(tenant_id="acme", document_id="d", document_type=kind))
     await rig.harness.drain(with_scheduled=True, raise_failures=True)
     (update,) = await rig.runs_of("google-feed-product-update")
     assert (update.state, update.events, update.payload["action"]) == ("completed", 3, "delete")

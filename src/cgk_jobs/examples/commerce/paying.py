@@ -93,17 +93,13 @@ def approve(db: Connection, payout_id: str) -> bool:
 
 
 class Reserved(TypedDict):
-    """What the first step of a payout found: an ``answer`` that ends the run, or what to pay and how.
+    """What is to be paid, and how. ``transfer_id`` is there where the money is on its way already."""
 
-    ``transfer_id`` is there where the money is on its way already.
-    """
-
-    answer: str
     creator_id: str
     amount_cents: int
     currency: str
     into: str
-    provider: Provider
+    provider: Literal["stripe", "wise"]
     transfer_id: str | None
 
 
@@ -113,9 +109,11 @@ async def execute(app: Commerce, ctx: Context, payout_id: str, by: Collection[Pr
     The balance is charged first, so two payouts never spend the same money; what it does not cover is left to a person. If
     the run fails for good, that step is undone: the money goes back to the balance, unless it has left after all.
     """
-    found = await ctx.step("reserve", _reserve, app, payout_id, list(by), undo=(give_back, app, payout_id))
-    if found["answer"]:
-        return found["answer"]
+    found: Reserved | str = await ctx.step(
+        "reserve", _reserve, app, payout_id, list(by), undo=(give_back, app, payout_id)
+    )
+    if isinstance(found, str):
+        return found
     creator_id, amount_cents, currency = found["creator_id"], found["amount_cents"], found["currency"]
     transfer_id = found["transfer_id"]
 
@@ -145,7 +143,8 @@ async def execute(app: Commerce, ctx: Context, payout_id: str, by: Collection[Pr
     return "sent"
 
 
-def _reserve(app: Commerce, payout_id: str, by: Collection[Provider]) -> Reserved:
+def _reserve(app: Commerce, payout_id: str, by: Collection[Provider]) -> Reserved | str:
+    """Charge the balance and settle the provider; where there is nothing to pay, why."""
     with app.shops.current() as db:
         row = db.execute(
             "SELECT creator_id, amount_cents, payouts.currency, payouts.state, provider, transfer_id,"
@@ -154,31 +153,25 @@ def _reserve(app: Commerce, payout_id: str, by: Collection[Provider]) -> Reserve
             (payout_id,),
         ).fetchone()
         if row is None:
-            return _answer("unknown")
+            return "unknown"
         creator_id, amount_cents, currency, state, used, transfer_id, own_currency = row
         provider: Provider = used or choose_provider(db, creator_id)
         if provider not in by:
-            return _answer(f"left to {provider}")
+            return f"left to {provider}"
         if state not in ("approved", "sent"):
-            return _answer(state)
+            return str(state)
         if provider == "manual" or (
             state == "approved" and not _charge(db, payout_id, creator_id, amount_cents, currency, app.now())
         ):
             db.execute("UPDATE payouts SET state = 'manual_review' WHERE payout_id = ?", (payout_id,))
-            return _answer("manual_review")
+            return "manual_review"
         if used is None:
             # For good: after an answer that was lost, another provider would not know the key.
             db.execute("UPDATE payouts SET provider = ? WHERE payout_id = ?", (provider, payout_id))
         return Reserved(
-            answer="", creator_id=creator_id, amount_cents=amount_cents, currency=currency, into=own_currency or "",
+            creator_id=creator_id, amount_cents=amount_cents, currency=currency, into=own_currency or "",
             provider=provider, transfer_id=transfer_id,
         )  # fmt: skip
-
-
-def _answer(answer: str) -> Reserved:
-    return Reserved(
-        answer=answer, creator_id="", amount_cents=0, currency="", into="", provider="manual", transfer_id=None
-    )
 
 
 def _enter_transfer(app: Commerce, payout_id: str, transfer_id: str) -> None:
