@@ -8,8 +8,13 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psycopg
+import pytest
+from tests.servers.postgres import PostgresServer
+
 from cgk_jobs.clock import ManualClock
 from cgk_jobs.examples.commerce.demo import DemoOptions, Progress, run_demo
+from cgk_jobs.examples.commerce.demo.ledger import Ledger
 from cgk_jobs.examples.commerce.demo.plan import NAMED_SCHEDULES, TWO_DAYS, application
 from cgk_jobs.examples.commerce.demo.result import DemoResult, TenantResult, TicksResult
 from cgk_jobs.examples.commerce.stream import read_orders
@@ -21,6 +26,23 @@ TENANTS = ("france", "germany", "eire")
 async def test_the_books_equal_the_file_though_a_worker_is_killed() -> None:
     heard: list[Progress] = []
     result = await run_demo(DemoOptions(kill=True, tenants=TENANTS, days=20, two_days=False), heard.append)
+    _assert_the_books_are_right(result, 20)
+    assert heard[-1].done == heard[-1].total
+
+
+@pytest.mark.timeout(240)
+async def test_the_same_on_postgresql_with_four_workers(postgres_server: PostgresServer) -> None:
+    options = DemoOptions(
+        kill=True, tenants=TENANTS, days=8, two_days=False, workers=4, server=postgres_server.url, keep=False
+    )
+    result = await run_demo(options, lambda _: None)
+    _assert_the_books_are_right(result, 8)
+    left = "SELECT datname FROM pg_database WHERE datname ~ 'jobs_demo' UNION SELECT rolname FROM pg_roles WHERE rolname ~ 'jobs_demo'"
+    with psycopg.connect(postgres_server.url) as admin:
+        assert admin.execute(left).fetchall() == [], "the demo left something on the server"
+
+
+def _assert_the_books_are_right(result: DemoResult, days: int) -> None:
     document = result.document()
     assert result.killed == 1
     assert result.reconciled, document
@@ -29,16 +51,15 @@ async def test_the_books_equal_the_file_though_a_worker_is_killed() -> None:
     assert result.retries > 0
     assert result.stream_ticks.due == result.stream_ticks.ran > 0
     orders = list(read_orders(TENANTS))
-    end = orders[0].placed_at + timedelta(days=20)
+    end = orders[0].placed_at + timedelta(days=days)
     assert result.revenue_pence == sum(order.total_pence for order in orders if order.placed_at < end)
     assert {"tenants", "runs", "retries", "lost", "seconds", "peak_rss_mb"} <= document.keys()
     (france,) = [tenant for slug, tenant in document["tenants"].items() if slug == "france"]
     assert {"orders", "revenue_pence", "runs", "wait_p50_ms", "wait_p95_ms"} <= france.keys()
-    assert heard[-1].done == heard[-1].total
 
 
 def test_the_named_schedules_are_hourly_daily_and_weekly_ones_of_the_example(tmp_path: Path) -> None:
-    jobs, _ = application(tmp_path, ManualClock(datetime(2010, 12, 1, tzinfo=UTC)), NAMED_SCHEDULES)
+    jobs, _ = application(Ledger(tmp_path), ManualClock(datetime(2010, 12, 1, tzinfo=UTC)), NAMED_SCHEDULES)
     periods = Counter(_period(task.schedule.cron) for task in jobs.tasks if task.schedule is not None)
     assert periods == {"hour": 1, "day": 4, "week": 5}
     jobs.close()
@@ -50,7 +71,7 @@ def _period(cron: Cron) -> str:
 
 
 def test_the_ticks_the_demo_expects_on_its_two_days_are_those_a_look_at_every_minute_finds(tmp_path: Path) -> None:
-    jobs, _ = application(tmp_path, ManualClock(datetime(2011, 3, 13, tzinfo=UTC)), None)
+    jobs, _ = application(Ledger(tmp_path), ManualClock(datetime(2011, 3, 13, tzinfo=UTC)), None)
     crons = {task.id: task.schedule.cron for task in jobs.tasks if task.schedule is not None}
     assert len(crons) == 127
     for day in TWO_DAYS:

@@ -174,6 +174,8 @@ async def test_another_text_of_an_applied_file_is_reported(empty: str, monkeypat
     monkeypatch.setattr(migrate, "MIGRATIONS", (edited, *MIGRATIONS[1:]))
     (problem,) = (await status(empty)).problems
     assert "0001_ledger was applied with other text" in problem
+    with pytest.raises(NotConfigured, match="0001_ledger was applied with other text"):
+        await apply(empty, roles=ROLES)
 
 
 async def test_a_gap_in_the_record_is_reported(empty: str) -> None:

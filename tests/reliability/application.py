@@ -75,10 +75,13 @@ class History:
 
 
 class Application(Jobs):
-    """Jobs on a folder. ``die_at`` names the point at which this process kills itself."""
+    """Jobs on a folder. ``die_at`` names the point at which this process kills itself.
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(database=folder / "jobs.db")
+    The ledger is a file in the folder, or in the database at ``url``.
+    """
+
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        super().__init__(database=url or folder / "jobs.db")
         self.folder = folder
         self.history = History(folder)
         self.die_at = ""
@@ -100,9 +103,9 @@ class Application(Jobs):
             await asyncio.sleep(0.005)
 
 
-def application(folder: Path) -> Application:
-    """The application on ``folder``."""
-    jobs = Application(folder)
+def application(folder: Path, url: str | None = None) -> Application:
+    """The application on ``folder``, its ledger there or in the database at ``url``."""
+    jobs = Application(folder, url)
     history = jobs.history
 
     def lost(signal: Signal) -> None:

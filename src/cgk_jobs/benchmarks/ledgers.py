@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cgk_jobs.engine.postgres.scratch import ScratchLedger
 
 __all__ = ["BARE_TABLE", "fresh_ledger"]
 
@@ -21,56 +23,33 @@ def fresh_ledger(server: str | None) -> Iterator[str]:
     """The address of an empty ledger, gone afterwards.
 
     ``server``: the address of any database of a PostgreSQL server, with a login that may make databases and roles; a
-    database is made beside it, and measured through the worker's login. ``None``: SQLite.
+    database is made beside it, and measured through its worker's login. ``None``: SQLite.
     """
     if server is None:
         with tempfile.TemporaryDirectory(prefix="cgk-jobs-bench-") as folder:
             yield f"sqlite:///{Path(folder) / 'jobs.db'}"
         return
-    name = f"cgk_jobs_bench_{uuid.uuid4().hex[:12]}"
-    address = asyncio.run(_make(server, name))
+    from cgk_jobs.engine.postgres.scratch import drop_scratch, make_scratch
+
+    ledger = asyncio.run(make_scratch(server, "bench"))
     try:
-        yield address
+        asyncio.run(_make_bare_table(ledger))
+        yield ledger.worker_url
     finally:
-        asyncio.run(_drop(server, name))
+        asyncio.run(drop_scratch(server, ledger.name))
 
 
-async def _make(server: str, name: str) -> str:
+async def _make_bare_table(ledger: ScratchLedger) -> None:
     import asyncpg
 
-    from cgk_jobs.engine.postgres.logins import make_logins
-    from cgk_jobs.engine.postgres.migrate import apply
+    from cgk_jobs.engine.postgres.address import parse_address
 
-    connection = await asyncpg.connect(server)
-    try:
-        await connection.execute(f'CREATE DATABASE "{name}"')
-    finally:
-        await connection.close()
-    address = _beside(server, name)
-    await apply(address)
-    worker, _ = await make_logins(address, new_passwords=True)
-    connection = await asyncpg.connect(address)
+    connection = await asyncpg.connect(parse_address(ledger.admin_url).dsn)
     try:
         await connection.execute(
             f"CREATE TABLE public.{BARE_TABLE} (id bigserial PRIMARY KEY, tenant_id text, payload text)"
         )
-        await connection.execute(f'GRANT INSERT, SELECT ON public.{BARE_TABLE} TO "{worker.name}"')
-        await connection.execute(f'GRANT USAGE ON SEQUENCE public.{BARE_TABLE}_id_seq TO "{worker.name}"')
+        await connection.execute(f'GRANT INSERT, SELECT ON public.{BARE_TABLE} TO "{ledger.worker}"')
+        await connection.execute(f'GRANT USAGE ON SEQUENCE public.{BARE_TABLE}_id_seq TO "{ledger.worker}"')
     finally:
         await connection.close()
-    return worker.url
-
-
-async def _drop(server: str, name: str) -> None:
-    import asyncpg
-
-    connection = await asyncpg.connect(server)
-    try:
-        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await connection.close()
-
-
-def _beside(server: str, name: str) -> str:
-    parts = urlsplit(server)
-    return urlunsplit(parts._replace(path=f"/{name}"))

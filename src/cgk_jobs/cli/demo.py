@@ -53,17 +53,32 @@ class StageBars:
 @click.option("--days", type=click.IntRange(min=1), help="Only the stream's first days.")
 @click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Worker processes.")
 @click.option(
+    "--database-url",
+    "server",
+    metavar="URL",
+    help="Keep the runs on this PostgreSQL server; the login makes databases beside the one named, and drops them.",
+)
+@click.option("--keep", is_flag=True, help="With --database-url: leave the databases there.")
+@click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the databases here: an empty or new folder.",
 )
 @json_option
 def demo(
-    *, kill: bool, tenants: tuple[str, ...], days: int | None, workers: int, folder: Path | None, as_json: bool
+    *,
+    kill: bool,
+    tenants: tuple[str, ...],
+    days: int | None,
+    workers: int,
+    server: str | None,
+    keep: bool,
+    folder: Path | None,
+    as_json: bool,
 ) -> None:
     """Replay a real shop's year of orders for 38 tenants, with its schedules in virtual time.
 
-    Needs no setup. At the end every tenant's revenue, as the jobs computed it, is compared with the file to the penny.
+    Needs no setup. With --database-url the runs are on PostgreSQL, each shop's own books in SQLite files. At the end every tenant's revenue, as the jobs computed it, is compared with the file to the penny.
     """
     from cgk_jobs.examples.commerce.demo import DemoOptions, run_demo
     from cgk_jobs.examples.commerce.stream import expected_totals
@@ -75,15 +90,26 @@ def demo(
     if folder is not None and folder.exists() and any(folder.iterdir()):
         # The books of two replays in one place would add up to twice the revenue.
         raise click.BadParameter(f"{folder} is not empty: name a new folder", param_hint="--folder")
+    if keep and server is None:
+        raise click.BadParameter("there is a database to keep only with --database-url", param_hint="--keep")
     hear_logging()
     options = DemoOptions(
-        folder=folder, kill=kill, tenants=tenants, days=days, two_days=not tenants and days is None, workers=workers
+        folder=folder,
+        kill=kill,
+        tenants=tenants,
+        days=days,
+        two_days=not tenants and days is None,
+        workers=workers,
+        server=server,
+        keep=keep,
     )
     bars = StageBars()
     try:
         found = asyncio.run(run_demo(options, bars))
     finally:
         bars.close()
+    for address in found.kept:
+        say(f"Kept: {address}")
     if as_json:
         show_json(found.document())
     else:

@@ -16,6 +16,7 @@ from tests.reliability.processes import until_async
 from tests.servers.postgres import LedgerDatabase
 
 from cgk_jobs import Jobs, Quota, QuotaExceeded, TenantClosed
+from cgk_jobs.engine.postgres.store import PostgresStore
 from cgk_jobs.tenants import Purged
 
 
@@ -155,6 +156,19 @@ async def test_a_send_in_the_applications_transaction_is_held_to_quotas_too(pair
         admin.execute("UPDATE cgk_jobs.quota_counters SET recount_at = 0")
     await pair.jobs.provider.store.expire()
     await pair.jobs.send(Turn(tenant_id="acme"))
+
+
+async def test_a_clock_published_after_the_purge_makes_nothing_anew(pair: Pair) -> None:
+    other = application(pair.database.worker_url, pair.folder)
+    store = other.provider.store
+    assert isinstance(store, PostgresStore)
+    await other.send(Turn(tenant_id="acme"))
+    store._placing.place("default", "acme")
+    await pair.jobs.tenants.purge("acme", confirm="acme")
+    await store._placing.publish(store._database)
+    with psycopg.connect(pair.database.admin_url) as admin:
+        assert admin.execute("SELECT tenant_id FROM cgk_jobs.tenant_clocks").fetchall() == []
+    other.close()
 
 
 async def test_a_purge_ends_attempts_elsewhere(pair: Pair) -> None:

@@ -60,10 +60,10 @@ def test_an_interrupt_in_the_callers_thread_ends_the_call_and_not_the_loop(porta
 
 
 def test_each_of_several_callers_does_its_own(portal: LoopThread) -> None:
-    found: dict[int, int] = {}
+    found: list[tuple[int, int]] = []
 
     def call() -> None:
-        found[threading.get_ident()] = portal.call(where())[1]
+        found.append((threading.get_ident(), portal.call(where())[1]))
 
     callers = [threading.Thread(target=call) for _ in range(8)]
     for caller in callers:
@@ -71,7 +71,7 @@ def test_each_of_several_callers_does_its_own(portal: LoopThread) -> None:
     for caller in callers:
         caller.join()
     assert len(found) == 8
-    assert all(caller == did for caller, did in found.items())
+    assert all(caller == did for caller, did in found)
 
 
 async def test_a_call_from_a_thread_of_the_loop_it_waits_for() -> None:

@@ -137,13 +137,16 @@ class Configuration:
 
     async def see(self, tenant_ids: Collection[str]) -> None:
         """Remember tenants at their first send. Raises ``InvalidEvent`` or ``TenantRequired`` for what is no tenant's id."""
+        # In a transaction of its own: the send's may be rolled back, and this process would not write them again.
+        await self.see_in(self._database.reserved, tenant_ids)
+        self.seen.update(tenant_ids)
+
+    async def see_in(self, work: Work, tenant_ids: Collection[str]) -> None:
+        """``see`` in the caller's transaction, which may be rolled back: nothing is remembered here."""
         for tenant_id in tenant_ids:
             if tenant_id != PLATFORM:
                 parse_tenant_id(tenant_id)
-        # In a transaction of its own: the send's may be rolled back, and this process would not write them again. On the
-        # reserved connection: the send may hold the last one of the others.
-        await self._database.reserved.run("see_tenants", sorted(tenant_ids), self._database.now)
-        self.seen.update(tenant_ids)
+        await work.run("see_tenants", sorted(tenant_ids), self._database.now)
 
 
 def _settings(

@@ -203,7 +203,7 @@ class Desk:
         unseen = {row["tenant_id"] for row in rows} - self._configuration.seen
         if unseen:
             # Their first send was in a transaction of the application's, which might have been rolled back.
-            await self._configuration.see(unseen)
+            await self._configuration.see_in(work, unseen)
         await make_ready(work, self._placing, self._configuration, runs)
         await self._limits.wake(work, now)
         return any(row["awaited"] for row in rows)

@@ -97,7 +97,6 @@ def render(roles: Roles = Roles()) -> str:  # noqa: B008 - frozen
 
 def problems_of(recorded: Sequence[tuple[int, str, str]]) -> list[str]:
     """What is wrong with the migrations a database says it has had (version, name, checksum)."""
-    known = {migration.version: migration for migration in MIGRATIONS}
     applied = max((version for version, _, _ in recorded), default=0)
     found: list[str] = []
     if applied > SCHEMA_VERSION:
@@ -114,6 +113,13 @@ def problems_of(recorded: Sequence[tuple[int, str, str]]) -> list[str]:
             f"the record has schema {applied} but not {', '.join(map(str, missing))}: somebody has changed the table "
             "cgk_jobs.migrations; restore it from a backup"
         )
+    found += _other_texts(recorded)
+    return found
+
+
+def _other_texts(recorded: Sequence[tuple[int, str, str]]) -> list[str]:
+    known = {migration.version: migration for migration in MIGRATIONS}
+    found: list[str] = []
     for version, name, checksum in recorded:
         migration = known.get(version)
         if migration is not None and (name, checksum) != (migration.name, migration.checksum):
@@ -161,7 +167,7 @@ async def apply(admin_url: str, *, roles: Roles = Roles(), upto: int | None = No
     """Bring the database to this version (or ``upto``): the versions applied, none if there was nothing to do.
 
     ``admin_url`` is a login that may create roles and owns the database, or a superuser. Raises ``NotConfigured`` (a
-    missing right, a newer ledger, a schema of somebody else) and ``ProviderUnavailable``; a migration that failed has
+    missing right, a newer ledger, one that was made with other texts, a schema of somebody else) and ``ProviderUnavailable``; a migration that failed has
     changed nothing.
     """
     address = parse_address(admin_url)
@@ -169,7 +175,7 @@ async def apply(admin_url: str, *, roles: Roles = Roles(), upto: int | None = No
     try:
         recorded = await _recorded(connection)
         applied = {version for version, _, _ in recorded}
-        problems = problems_of(recorded) if applied and max(applied) > SCHEMA_VERSION else []
+        problems = problems_of(recorded) if applied and max(applied) > SCHEMA_VERSION else _other_texts(recorded)
         if problems:
             raise NotConfigured("; ".join(problems))
         if not applied:

@@ -26,7 +26,16 @@ from cgk_jobs.engine.quotas import (
 from cgk_jobs.engine.records import Settlement
 from cgk_jobs.errors import QuotaExceeded, TenantClosed
 
-__all__ = ["charge_sends", "charge_ticks", "give_back", "give_back_settled", "put_quotas", "recount", "revived"]
+__all__ = [
+    "adjust_sends",
+    "charge_sends",
+    "charge_ticks",
+    "give_back",
+    "give_back_settled",
+    "put_quotas",
+    "recount",
+    "revived",
+]
 
 _COUNTED = 9
 """Columns of a counter; behind them stands the time."""
@@ -51,6 +60,26 @@ async def charge_sends(
             crossings += crossed
     await _write(work, counters)
     return crossings
+
+
+async def adjust_sends(
+    work: Work, configuration: Configuration, costs: Mapping[str, Cost], stored: Iterable[tuple[str, int]]
+) -> None:
+    """Count what sends have made, in place of what they were reckoned to cost: flow control makes less of them.
+
+    ``stored``: tenant and number of each run that may be new, in the transaction that charged ``costs``.
+    """
+    made: dict[str, tuple[int, int]] = {}
+    keys = sorted({(tenant_id, seq) for tenant_id, seq in stored if tenant_id in costs})
+    if keys:
+        rows = await work.rows("measure_runs", *zip(*keys, strict=True))
+        made = {row["tenant_id"]: (row["runs"], row["payload_bytes"]) for row in rows}
+    counters: list[Counter] = []
+    for counter, _ in await _lock(work, configuration, costs):
+        runs, payload_bytes = made.get(counter.tenant_id, (0, 0))
+        cost = costs[counter.tenant_id]
+        counters.append(returned(counter, cost.runs - runs, cost.payload_bytes - payload_bytes))
+    await _write(work, counters)
 
 
 async def charge_ticks(

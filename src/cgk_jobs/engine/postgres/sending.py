@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,7 @@ from cgk_jobs.engine.postgres.flow_sending import FlowSending, StorePlain
 from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.keys import KeyBook
 from cgk_jobs.engine.postgres.placing import Placing
-from cgk_jobs.engine.postgres.quotas import charge_sends
+from cgk_jobs.engine.postgres.quotas import adjust_sends, charge_sends
 from cgk_jobs.engine.postgres.waits import WaitBook
 from cgk_jobs.engine.quotas import NOTHING, Cost, Crossing
 from cgk_jobs.engine.records import NewEvent, Stored
@@ -107,6 +107,7 @@ class Sending:
     ) -> list[Stored]:
         """Store events, and do ``more`` in the same transaction."""
         batches: list[Batch] = []
+        await self._see(self._database, events)
 
         async def verb(work: Work) -> list[Stored]:
             batches.clear()
@@ -226,6 +227,7 @@ class Sending:
         for _ in range(_REFRESHES):
             if configuration.version is None:
                 await configuration.refresh(work)
+            await self._see(work, events)
             flowing, awaited = self._flow.concerns(events), self._waits.concerned(events)
             costs = costs_of(configuration, events) if configuration.quotas else None
             if (flowing or awaited or costs) and work is self._database:
@@ -240,20 +242,15 @@ class Sending:
                 owed = {tenant_id: cost.minus(paid.get(tenant_id, NOTHING)) for tenant_id, cost in costs.items()}
                 crossings += await charge_sends(work, configuration, owed)
                 paid = costs
-            unseen = {event.tenant_id for event in events} - configuration.seen
-            if unseen:
-                await configuration.see(unseen)
             version = configuration.version
             if flowing:
                 batch = Batch(self._placing, self._nonces)
                 stored = await self._flow.store(work, events, version, self._plainly(work, version, now), batch)
+                if stored is not None and costs:
+                    await adjust_sends(work, configuration, costs, _new_runs(events, stored))
             else:
                 batch = self._batch(events, now)
-                if batch.has_runs and batch.has_unrouted and work is self._database:
-                    # Two statements: together or not at all.
-                    stored = await self._write_together(batch, version, now)
-                else:
-                    stored = await self._write(work, batch, version, now)
+                stored = await self._write(work, batch, version, now)
             batch.crossings = crossings
             if stored is not None:
                 if expected is not None:
@@ -274,8 +271,15 @@ class Sending:
 
         return store
 
-    async def _write_together(self, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
-        return await self._database.retried(lambda work: self._write(work, batch, version, now))
+    async def _see(self, work: Work, events: Sequence[NewEvent]) -> None:
+        unseen = {event.tenant_id for event in events} - self._configuration.seen
+        if not unseen:
+            return
+        if work is self._database:
+            await self._configuration.see(unseen)
+        else:
+            # Never on another connection while this one holds locks: a small pooler may have no other.
+            await self._configuration.see_in(work, unseen)
 
     def _batch(self, events: Sequence[NewEvent], now: int | None) -> Batch:
         batch = Batch(self._placing, self._nonces)
@@ -285,6 +289,9 @@ class Sending:
         return batch
 
     async def _write(self, work: Work, batch: Batch, version: int | None, now: int | None) -> list[Stored] | None:
+        if batch.has_runs and batch.has_unrouted and work is self._database:
+            # Two statements: together or not at all.
+            return await self._database.retried(lambda work: self._write(work, batch, version, now))
         lone = batch.lone_parameters()
         if lone is not None:
             event_seq = await work.value("insert_one", version, now, *lone)
@@ -303,6 +310,14 @@ class Sending:
                 return None
             unrouted = alone
         return batch.answers(bases, seqs, unrouted)
+
+
+def _new_runs(events: Sequence[NewEvent], stored: Sequence[Stored]) -> Iterator[tuple[str, int]]:
+    """Tenant and number of each run that was made for its event, and not for an earlier one that it joined."""
+    for event, one in zip(events, stored, strict=True):
+        for seq in one.run_seqs:
+            if seq > one.event_seq and not one.duplicate:
+                yield event.tenant_id, seq
 
 
 async def _nothing_more(work: Work, stored: list[Stored]) -> None:

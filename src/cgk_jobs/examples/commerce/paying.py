@@ -1,14 +1,15 @@
 """Money to creators. A payout is paid once, whatever crashes when.
 
 Three things see to it, and each alone would do: the vendor knows the payout's key, a payout leaves the state ``approved``
-once, and a creator's balance is a sum of entries whose ids say what they are for.
+once, and a creator's balance is a sum of entries whose ids say what they are for. The run adds its journal: a step that is
+done is not done again, and a run that fails for good undoes what it charged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from sqlite3 import Connection
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from cgk_jobs import Context, NonRetryable
 from cgk_jobs.events.catalogue.payouts import PayoutInitiated
@@ -27,6 +28,7 @@ __all__ = [
     "credit",
     "enter_expenses",
     "execute",
+    "give_back",
     "key_of",
     "request",
     "tell",
@@ -90,11 +92,60 @@ def approve(db: Connection, payout_id: str) -> bool:
     )
 
 
+class Reserved(TypedDict):
+    """What the first step of a payout found: an ``answer`` that ends the run, or what to pay and how.
+
+    ``transfer_id`` is there where the money is on its way already.
+    """
+
+    answer: str
+    creator_id: str
+    amount_cents: int
+    currency: str
+    into: str
+    provider: Provider
+    transfer_id: str | None
+
+
 async def execute(app: Commerce, ctx: Context, payout_id: str, by: Collection[Provider]) -> str:
     """Pay an approved payout by the creator's provider if that is one of ``by``; says what came of it.
 
-    The balance is charged first, so two payouts never spend the same money; what it does not cover is left to a person.
+    The balance is charged first, so two payouts never spend the same money; what it does not cover is left to a person. If
+    the run fails for good, that step is undone: the money goes back to the balance, unless it has left after all.
     """
+    found = await ctx.step("reserve", _reserve, app, payout_id, list(by), undo=(give_back, app, payout_id))
+    if found["answer"]:
+        return found["answer"]
+    creator_id, amount_cents, currency = found["creator_id"], found["amount_cents"], found["currency"]
+    transfer_id = found["transfer_id"]
+
+    async def transfer() -> str:
+        answer = await app.payments.transfer(
+            ctx.tenant_id, key_of(payout_id), creator_id, amount_cents, currency, found["provider"], found["into"]
+        )
+        return answer.reference
+
+    if transfer_id is None:
+        transfer_id = await ctx.step("transfer", transfer)
+        await ctx.step("enter", _enter_transfer, app, payout_id, transfer_id)
+    # Announced also if another run paid and got no further.
+    await ctx.send(
+        PayoutInitiated(
+            tenant_id=ctx.tenant_id,
+            payout_id=payout_id,
+            creator_id=creator_id,
+            amount_cents=amount_cents,
+            currency=currency,
+            payout_type="international" if found["provider"] == "wise" else "domestic",
+            provider=found["provider"],
+            transfer_id=transfer_id,
+        ),
+        key=f"payout-initiated:{payout_id}",
+    )
+    return "sent"
+
+
+def _reserve(app: Commerce, payout_id: str, by: Collection[Provider]) -> Reserved:
     with app.shops.current() as db:
         row = db.execute(
             "SELECT creator_id, amount_cents, payouts.currency, payouts.state, provider, transfer_id,"
@@ -103,50 +154,60 @@ async def execute(app: Commerce, ctx: Context, payout_id: str, by: Collection[Pr
             (payout_id,),
         ).fetchone()
         if row is None:
-            return "unknown"
+            return _answer("unknown")
         creator_id, amount_cents, currency, state, used, transfer_id, own_currency = row
         provider: Provider = used or choose_provider(db, creator_id)
         if provider not in by:
-            return f"left to {provider}"
+            return _answer(f"left to {provider}")
         if state not in ("approved", "sent"):
-            return str(state)
+            return _answer(state)
         if provider == "manual" or (
-            state == "approved" and not _reserve(db, payout_id, creator_id, amount_cents, currency, app.now())
+            state == "approved" and not _charge(db, payout_id, creator_id, amount_cents, currency, app.now())
         ):
             db.execute("UPDATE payouts SET state = 'manual_review' WHERE payout_id = ?", (payout_id,))
-            return "manual_review"
+            return _answer("manual_review")
         if used is None:
             # For good: after an answer that was lost, another provider would not know the key.
             db.execute("UPDATE payouts SET provider = ? WHERE payout_id = ?", (provider, payout_id))
+        return Reserved(
+            answer="", creator_id=creator_id, amount_cents=amount_cents, currency=currency, into=own_currency or "",
+            provider=provider, transfer_id=transfer_id,
+        )  # fmt: skip
 
-    async def transfer() -> str:
-        answer = await app.payments.transfer(
-            ctx.tenant_id, key_of(payout_id), creator_id, amount_cents, currency, provider, own_currency
-        )
-        return answer.reference
 
-    if state == "approved":
-        transfer_id = await ctx.step("transfer", transfer)
-        with app.shops.current() as db:
-            db.execute(
-                "UPDATE payouts SET state = 'sent', transfer_id = ? WHERE payout_id = ? AND state = 'approved'",
-                (transfer_id, payout_id),
-            )
-    # Announced also if an earlier attempt paid and got no further.
-    await ctx.send(
-        PayoutInitiated(
-            tenant_id=ctx.tenant_id,
-            payout_id=payout_id,
-            creator_id=creator_id,
-            amount_cents=amount_cents,
-            currency=currency,
-            payout_type="international" if provider == "wise" else "domestic",
-            provider=provider,
-            transfer_id=transfer_id,
-        ),
-        key=f"payout-initiated:{payout_id}",
+def _answer(answer: str) -> Reserved:
+    return Reserved(
+        answer=answer, creator_id="", amount_cents=0, currency="", into="", provider="manual", transfer_id=None
     )
-    return "sent"
+
+
+def _enter_transfer(app: Commerce, payout_id: str, transfer_id: str) -> None:
+    with app.shops.current() as db:
+        db.execute(
+            "UPDATE payouts SET state = 'sent', transfer_id = ? WHERE payout_id = ? AND state = 'approved'",
+            (transfer_id, payout_id),
+        )
+
+
+async def give_back(app: Commerce, payout_id: str) -> str:
+    """Undo the reservation of a payout that could not be paid, and tell the creator; says in which state the payout is.
+
+    Whether money has left is for the vendor to say: its answer may have been lost, and another run may be about the same
+    payout. So the key is barred first; a transfer it moved already stands, and is entered instead.
+    """
+    with app.shops.current() as db:
+        row = db.execute("SELECT state FROM payouts WHERE payout_id = ?", (payout_id,)).fetchone()
+    if row is None or row[0] not in ("approved", "failed"):
+        return "unknown" if row is None else str(row[0])
+    transfer_id = await app.payments.bar(current_tenant(), key_of(payout_id))
+    if transfer_id is not None:
+        _enter_transfer(app, payout_id, transfer_id)
+        return "sent" if row[0] == "approved" else "failed"
+    with app.shops.current() as db:
+        creator_id = undo(db, payout_id, app.now())
+    if creator_id is not None:
+        await tell(app, creator_id, "payout-failed", payout_id)
+    return "failed"
 
 
 def balance(db: Connection, creator_id: str, currency: str) -> int:
@@ -171,7 +232,7 @@ def credit(db: Connection, entry_id: str, creator_id: str, amount_cents: int, cu
     )
 
 
-def _reserve(db: Connection, payout_id: str, creator_id: str, amount_cents: int, currency: str, now: int) -> bool:
+def _charge(db: Connection, payout_id: str, creator_id: str, amount_cents: int, currency: str, now: int) -> bool:
     """Charge the balance for a payout; true as well if an earlier attempt did, false if it does not suffice."""
     if db.execute("SELECT 1 FROM creator_entries WHERE entry_id = ?", (key_of(payout_id),)).fetchone():
         return True

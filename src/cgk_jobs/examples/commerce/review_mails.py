@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from sqlite3 import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cgk_jobs.clock import to_micros
 from cgk_jobs.events.catalogue.reviews import ReviewEmailQueued
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BATCH_SIZE",
     "QUEUED",
+    "STUCK_DAYS",
+    "Standing",
     "cancel",
     "count_day",
     "due",
@@ -29,6 +31,7 @@ __all__ = [
     "mail_id_of",
     "plan",
     "rates",
+    "release",
     "release_delivered",
     "release_stuck",
     "withdraw_if_settled",
@@ -41,6 +44,9 @@ BATCH_SIZE = 50
 """Mails that one run of the queue hands on."""
 STUCK_DAYS = 7
 """How long a queued mail waits for its order's shipment."""
+
+Standing = Literal["due", "later", "awaiting", "settled"]
+"""Of a queued mail: it may leave now, at its time, once its order was shipped, or never (again)."""
 
 COUNT_DAY = """
     INSERT INTO review_mail_days (day_on, sent, reviewed)
@@ -110,29 +116,49 @@ def cancel(db: Connection, order_id: str) -> int:
     return cancel_mails(db, PLANNED, order_id) + cancel_mails(db, QUEUED, order_id)
 
 
-def enqueue(db: Connection, event: ReviewEmailQueued, now: int) -> bool:
-    """Enter a mail in the queue; says whether it may leave now.
+def enqueue(app: Commerce, event: ReviewEmailQueued) -> Standing:
+    """Enter a mail in the queue; says how it stands.
 
     A mail of an order that was not shipped yet is held back until it is. What was sent or withdrawn before stays so.
     """
-    recipient = db.execute("SELECT email FROM customers WHERE customer_id = ?", (event.customer_id,)).fetchone()
-    if recipient is None or recipient[0] is None:
-        return False
-    shipped = db.execute("SELECT 1 FROM fulfilments WHERE order_id = ?", (event.order_id,)).fetchone()
-    due_at = now if event.scheduled_for is None else to_micros(event.scheduled_for)
-    state = "pending" if shipped else "awaiting"
-    db.execute(
-        "INSERT INTO mails (mail_id, kind, recipient, template, reference, due_at, state) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET kind = excluded.kind, due_at = excluded.due_at, state = excluded.state"
-        " WHERE mails.state = 'awaiting'",
-        (event.review_email_id, QUEUED, recipient[0], event.template_id, event.order_id, due_at, state),
-    )
-    row = db.execute("SELECT state FROM mails WHERE mail_id = ?", (event.review_email_id,)).fetchone()
-    return row[0] == "pending" and due_at <= now
+    now = app.now()
+    with app.shops.current() as db:
+        recipient = db.execute("SELECT email FROM customers WHERE customer_id = ?", (event.customer_id,)).fetchone()
+        if recipient is None or recipient[0] is None:
+            return "settled"
+        shipped = db.execute("SELECT 1 FROM fulfilments WHERE order_id = ?", (event.order_id,)).fetchone()
+        due_at = now if event.scheduled_for is None else to_micros(event.scheduled_for)
+        state = "pending" if shipped else "awaiting"
+        db.execute(
+            "INSERT INTO mails (mail_id, kind, recipient, template, reference, due_at, state) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET kind = excluded.kind, due_at = excluded.due_at, state = excluded.state"
+            " WHERE mails.state = 'awaiting'",
+            (event.review_email_id, QUEUED, recipient[0], event.template_id, event.order_id, due_at, state),
+        )
+        return _standing(db, event.review_email_id, now)
+
+
+def release(app: Commerce, mail_id: str) -> Standing:
+    """Let go of one mail that waited for a shipment, if nobody else did; says how it stands."""
+    with app.shops.current() as db:
+        db.execute("UPDATE mails SET state = 'pending' WHERE mail_id = ? AND state = 'awaiting'", (mail_id,))
+        return _standing(db, mail_id, app.now())
+
+
+def _standing(db: Connection, mail_id: str, now: int) -> Standing:
+    state, due_at = db.execute("SELECT state, due_at FROM mails WHERE mail_id = ?", (mail_id,)).fetchone()
+    if state == "awaiting":
+        return "awaiting"
+    if state != "pending":
+        return "settled"
+    return "due" if due_at <= now else "later"
 
 
 def release_delivered(db: Connection, order_id: str) -> int:
-    """Let go of the queued mails that waited for this order's shipment."""
+    """Let go of the queued mails that waited for this order's shipment.
+
+    Their runs wait for it too, but hear only of shipments reported since they began.
+    """
     return db.execute(
         "UPDATE mails SET state = 'pending' WHERE kind = ? AND reference = ? AND state = 'awaiting'", (QUEUED, order_id)
     ).rowcount

@@ -34,6 +34,7 @@ __all__ = [
 
 
 TransferState = Literal["pending", "paid", "failed"]
+BAR = "bar"
 
 
 class VendorUnavailable(Exception):
@@ -87,7 +88,9 @@ class PaymentGateway(Protocol):
     """Takes money from customers and sends it to creators and the treasury.
 
     One key moves money once. ``charge`` raises ``CardDeclined``. ``transfer`` pays out ``into`` another currency at the
-    rate of ``provider`` where one is given. Each raises ``VendorUnavailable``.
+    rate of ``provider`` where one is given, and raises ``NonRetryable`` for a closed account. ``bar`` sees to it that a key
+    moves none from now on: a transfer with it is ``NonRetryable``; where it did already, it answers the transfer's
+    reference. Each raises ``VendorUnavailable``.
     """
 
     async def charge(self, tenant_id: str, key: str, customer: str, amount_cents: int, currency: str) -> Answer: ...
@@ -97,6 +100,8 @@ class PaymentGateway(Protocol):
     ) -> Answer: ...
 
     async def transfer_state(self, tenant_id: str, key: str) -> TransferState: ...
+
+    async def bar(self, tenant_id: str, key: str) -> str | None: ...
 
     async def credit(self, tenant_id: str, key: str, customer: str, amount_cents: int, currency: str) -> Answer: ...
 
@@ -119,8 +124,9 @@ class VendorDoubles:
     """Every vendor at once.
 
     ``delay``: seconds each call takes. ``failure_rate``: the share of calls that raise ``VendorUnavailable``, drawn from
-    ``seed``. ``folder`` ``None`` keeps the record in memory. Cards of the customers in ``declining`` are refused; transfers
-    whose key is in ``transfer_states`` are in the state it names, all others were paid at once.
+    ``seed``. ``folder`` ``None`` keeps the record in memory. Cards of the customers in ``declining`` are refused, accounts
+    of the creators in ``closed`` take no transfer; transfers whose key is in ``transfer_states`` are in the state it names,
+    all others were paid at once.
     """
 
     def __init__(
@@ -129,6 +135,7 @@ class VendorDoubles:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         self.declining: set[str] = set()
+        self.closed: set[str] = set()
         self.transfer_states: dict[str, TransferState] = {}
         self._delay = delay
         self._failure_rate = failure_rate
@@ -165,6 +172,8 @@ class VendorDoubles:
     async def transfer(
         self, tenant_id: str, key: str, recipient: str, amount_cents: int, currency: str, provider: str, into: str = ""
     ) -> Answer:
+        if recipient in self.closed:
+            raise NonRetryable(f"payments: the account of {recipient} is closed; nothing was transferred")
         detail = f"{currency} {provider}" if into in ("", currency) else f"{currency} to {into} {provider}"
         return await self._act(Done("payments", "transfer", tenant_id, key, recipient, detail, amount_cents))
 
@@ -172,6 +181,9 @@ class VendorDoubles:
         if self._delay:
             await asyncio.sleep(self._delay)
         return self.transfer_states.get(key, "paid")
+
+    async def bar(self, tenant_id: str, key: str) -> str | None:
+        return (await self._act(Done("payments", BAR, tenant_id, key, "", "", 0))).reference or None
 
     async def credit(self, tenant_id: str, key: str, customer: str, amount_cents: int, currency: str) -> Answer:
         return await self._act(Done("payments", "credit", tenant_id, key, customer, currency, amount_cents))
@@ -197,12 +209,12 @@ class VendorDoubles:
     @property
     def charges(self) -> int:
         """How many movements of money really happened, over all tenants: charges, transfers and credits."""
-        return self._count("SELECT count(*) FROM done WHERE vendor = 'payments'")
+        return self._count("SELECT count(*) FROM done WHERE vendor = 'payments' AND action != 'bar'")
 
     @property
     def calls(self) -> int:
         """How often money was asked to move, repetitions included."""
-        return self._count("SELECT coalesce(sum(calls), 0) FROM done WHERE vendor = 'payments'")
+        return self._count("SELECT coalesce(sum(calls), 0) FROM done WHERE vendor = 'payments' AND action != 'bar'")
 
     def close(self) -> None:
         """Close the record."""
@@ -225,10 +237,10 @@ class VendorDoubles:
 
     def _record(self, wish: Done) -> Answer:
         with self._lock:
-            calls, known, amount = self._db.execute(
+            calls, known, target, amount = self._db.execute(
                 "INSERT INTO done (vendor, action, tenant_id, key, target, detail, amount_cents)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET calls = calls + 1"
-                " RETURNING calls, action || ' ' || target, amount_cents",
+                " RETURNING calls, action, target, amount_cents",
                 (
                     wish.vendor,
                     wish.action,
@@ -239,6 +251,9 @@ class VendorDoubles:
                     wish.amount_cents,
                 ),
             ).fetchone()
-        if (known, amount) != (f"{wish.action} {wish.target}", wish.amount_cents):
+        reference = f"{wish.vendor}-{wish.tenant_id}-{wish.key}"
+        if wish.action == BAR:
+            return Answer("" if known == BAR else reference, repeated=calls > 1)
+        if (known, target, amount) != (wish.action, wish.target, wish.amount_cents):
             raise NonRetryable(f"{wish.vendor}: key {wish.key!r} was used for something else; choose another key")
-        return Answer(f"{wish.vendor}-{wish.tenant_id}-{wish.key}", repeated=calls > 1)
+        return Answer(reference, repeated=calls > 1)

@@ -28,6 +28,7 @@ from cgk_jobs.testing.conformance.reading import ReadingSuite
 from cgk_jobs.testing.conformance.scheduling import SchedulingSuite
 from cgk_jobs.testing.conformance.seats import SeatsSuite
 from cgk_jobs.testing.conformance.sending import SendingSuite
+from cgk_jobs.testing.conformance.tenant_data import TenantDataSuite
 
 __all__ = ["Driver", "StoreCase", "StoreConformance", "subscription"]
 
@@ -45,6 +46,7 @@ class StoreConformance(
     SchedulingSuite,
     ReadingSuite,
     QuotasSuite,
+    TenantDataSuite,
     JournallingSuite,
     AwaitingSuite,
     FamiliesSuite,

@@ -29,6 +29,7 @@ from tests.integration.postgres.joining.applications import (
 )
 
 from cgk_jobs import Context, Jobs, platform
+from cgk_jobs.engine.postgres.server import QUERIES
 from cgk_jobs.engine.postgres.store import PostgresStore
 from cgk_jobs.signals import Signal
 
@@ -169,6 +170,28 @@ async def test_several_events_a_name_and_a_task(shop: Shop) -> None:
     assert [sent.status for sent in (*both, *answers)] == ["accepted"] * 4
     assert shop.rows("SELECT tenant_id FROM cgk_jobs.runs WHERE payload LIKE '%order-6%'") == [("other-1",)]
     await shop.ran(*(f"order-{number}" for number in range(1, 7)))
+
+
+async def test_a_batch_of_several_statements(shop: Shop) -> None:
+    with psycopg.connect(shop.database.tenant_url) as connection:
+        answers = await shop.jobs.send_many([order(number) for number in range(450)], connection=connection)
+    rows = shop.rows("SELECT seq, payload FROM cgk_jobs.runs ORDER BY seq")
+    assert [f'"order-{number}"' in row[1] for number, row in enumerate(rows)] == [True] * 450
+    assert [sent._run_seqs for sent in answers] == [(row[0],) for row in rows]
+
+
+async def test_the_planner_takes_the_statement_for_cheap(shop: Shop) -> None:
+    """Otherwise it is compiled first, at every send: that takes longer than all the rest."""
+    with psycopg.connect(shop.database.admin_url) as admin:
+        admin.execute(
+            "INSERT INTO cgk_jobs.subscriptions (rank, lane, task, event, queue, tags) "
+            "SELECT 0, 0, 'task' || n, 'event' || n, 'default', '' FROM generate_series(1, 2000) n"
+        )
+        asked = '{"now": null, "events": []}'
+        statement = "EXPLAIN (FORMAT JSON) " + QUERIES["send_in_transaction"].replace("$1", f"'{asked}'")
+        ((plan,),) = admin.execute(statement.encode()).fetchall()
+        ((limit,),) = admin.execute("SELECT current_setting('jit_above_cost')::float").fetchall()
+    assert plan[0]["Plan"]["Total Cost"] < limit / 5
 
 
 async def test_a_listener_hears_that_it_is_not_committed(shop: Shop) -> None:

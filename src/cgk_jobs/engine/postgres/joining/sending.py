@@ -22,8 +22,8 @@ from cgk_jobs.wire.ids import Nonces
 __all__ = ["JoinedSending"]
 
 FEATURE = "send(connection=…)"
-_AT_ONCE = 2_000
-"""Events of one statement."""
+_AT_ONCE = 200
+"""Events of one statement, which is planned for few."""
 _ROUNDS = 3
 """How often a key is tried that another transaction gives up, or whose time is over, at this moment."""
 

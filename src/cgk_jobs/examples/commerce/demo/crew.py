@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from cgk_jobs.errors import JobsError
+from cgk_jobs.examples.commerce.demo.ledger import Ledger
 from cgk_jobs.examples.commerce.demo.memory import peak_mb
 from cgk_jobs.examples.commerce.demo.shared_clock import SharedCount
 
@@ -22,10 +22,11 @@ PATIENCE = 400
 
 
 class Crew:
-    """``size`` processes over one folder, numbered from 0; one that replaces another has the next free number."""
+    """``size`` processes over one ledger, numbered from 0; one that replaces another has the next free number."""
 
-    def __init__(self, folder: Path, size: int) -> None:
-        self._folder = folder
+    def __init__(self, ledger: Ledger, size: int) -> None:
+        self._ledger = ledger
+        self._folder = ledger.folder
         self._size = size
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._counts: list[SharedCount] = []
@@ -41,7 +42,7 @@ class Crew:
     async def _start(self, number: int) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "cgk_jobs.examples.commerce.demo.worker", str(self._folder), str(number),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=self._ledger.environment,
         )  # fmt: skip
         self._processes[number] = process
         if process.stdout is None or (await process.stdout.readline()).strip() != b"ready":
@@ -78,6 +79,7 @@ class Crew:
         process.kill()
         await process.wait()
         self.killed += 1
+        await self._ledger.worker_ended(process.pid)
         await self._start(self._size - 1 + self.killed)
 
     async def stop(self) -> None:

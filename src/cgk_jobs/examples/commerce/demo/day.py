@@ -11,6 +11,7 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
+from cgk_jobs.examples.commerce.demo.ledger import Ledger
 from cgk_jobs.examples.commerce.demo.memory import peak_mb
 from cgk_jobs.examples.commerce.demo.plan import MINUTES_A_DAY
 from cgk_jobs.examples.commerce.demo.shared_clock import SharedCount
@@ -26,9 +27,10 @@ TURNS = 200
 
 async def _replay(folder: Path, day: date) -> None:
     done = SharedCount(folder / "minutes")
-    stage = Stage.of_day(folder, day)
+    ledger = Ledger.of_process(folder)
+    stage = Stage.of_day(ledger, day)
     await stage.open()
-    await stage.jobs.start(concurrency=CONCURRENCY, scheduler=False)
+    await stage.jobs.start(concurrency=CONCURRENCY, lease=ledger.lease, scheduler=False)
     running = stage.jobs.running
     assert running is not None  # noqa: S101 - just started
     for minute in range(1, MINUTES_A_DAY + 1):

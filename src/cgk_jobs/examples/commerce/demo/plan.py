@@ -1,16 +1,16 @@
-"""What the demo runs: the application over a folder, with all schedules or a few."""
+"""What the demo runs: the application over a ledger and its folder, with all schedules or a few."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 
 from cgk_jobs import Jobs, TaskGroup
 from cgk_jobs.clock import Clock
 from cgk_jobs.examples.commerce import build
 from cgk_jobs.examples.commerce.application import Commerce
 from cgk_jobs.examples.commerce.chosen_times import CHOSEN_TIMES
+from cgk_jobs.examples.commerce.demo.ledger import Ledger
 from cgk_jobs.examples.commerce.vendors import VendorDoubles
 from cgk_jobs.tasks.task import Middleware
 
@@ -40,13 +40,14 @@ VENDOR_FAILURES = 0.1
 
 
 def application(
-    folder: Path, clock: Clock, schedules: Sequence[str] | None, middleware: tuple[Middleware, ...] = ()
+    ledger: Ledger, clock: Clock, schedules: Sequence[str] | None, middleware: tuple[Middleware, ...] = ()
 ) -> tuple[Jobs, Commerce]:
-    """The example over ``folder``. ``middleware`` wraps the tasks of orders.
+    """The example over a ledger; the tenants' databases are in its folder. ``middleware`` wraps the tasks of orders.
 
     ``schedules``: only these; ``None``: every one but those whose time of day is this example's own choice.
     """
-    shop, groups = build(folder, clock=clock, vendors=VendorDoubles(folder, failure_rate=VENDOR_FAILURES))
+    vendors = VendorDoubles(ledger.folder, failure_rate=VENDOR_FAILURES)
+    shop, groups = build(ledger.folder, clock=clock, vendors=vendors)
     chosen = TaskGroup()
     for group in groups:
         for task in group:
@@ -55,7 +56,7 @@ def application(
             if task.on is not None and task.on.event_name.startswith(("order.", "commerce_example.")):
                 task.middleware = middleware
             chosen.tasks.add(task)
-    jobs = Jobs(database=folder / "jobs.db", clock=clock)
+    jobs = ledger.jobs(clock)
     jobs.include(chosen)
     return jobs, shop
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -12,8 +13,9 @@ from pathlib import Path
 from cgk_jobs import across_tenants
 from cgk_jobs.clock import monotonic
 from cgk_jobs.examples.commerce.demo.crew import Crew
+from cgk_jobs.examples.commerce.demo.ledger import Ledger, demo_ledger
 from cgk_jobs.examples.commerce.demo.memory import peak_mb
-from cgk_jobs.examples.commerce.demo.plan import NAMED_SCHEDULES
+from cgk_jobs.examples.commerce.demo.plan import NAMED_SCHEDULES, TWO_DAYS
 from cgk_jobs.examples.commerce.demo.result import DemoOptions, DemoResult, Progress, TenantResult, Told
 from cgk_jobs.examples.commerce.demo.stage import Stage
 from cgk_jobs.examples.commerce.demo.two_days import replay_two_days
@@ -40,9 +42,18 @@ async def run_demo(options: DemoOptions, told: Told) -> DemoResult:
 async def _run(options: DemoOptions, folder: Path, told: Told) -> DemoResult:
     begun = monotonic()
     result = DemoResult()
-    await _replay_stream(options, folder / "stream", result, told)
+    kept = result.kept if options.keep else None
+    async with demo_ledger(folder / "stream", options.server, kept) as ledger:
+        await _replay_stream(options, ledger, result, told)
     if options.two_days:
-        await replay_two_days(folder / "two-days", result, told)
+        async with AsyncExitStack() as stack:
+            ledgers = [
+                await stack.enter_async_context(
+                    demo_ledger(folder / "two-days" / day.isoformat(), options.server, kept)
+                )
+                for day in TWO_DAYS
+            ]
+            await replay_two_days(ledgers, result, told)
     result.seconds = monotonic() - begun
     result.peak_rss_mb += peak_mb()
     return result
@@ -69,12 +80,12 @@ def _expect(orders: list[Order], result: DemoResult) -> dict[str, list[str]]:
     return {tenant: list(known) for tenant, known in customers.items()}
 
 
-async def _replay_stream(options: DemoOptions, folder: Path, result: DemoResult, told: Told) -> None:
+async def _replay_stream(options: DemoOptions, ledger: Ledger, result: DemoResult, told: Told) -> None:
     orders = _orders(options)
     start = _midnight(orders[0].placed_at)
     end = _midnight(orders[-1].placed_at) + timedelta(days=1)
-    stage = Stage(folder, start, _expect(orders, result), NAMED_SCHEDULES)
-    crew = Crew(folder, options.workers)
+    stage = Stage(ledger, start, _expect(orders, result), NAMED_SCHEDULES)
+    crew = Crew(ledger, options.workers)
     try:
         await stage.open()
         await crew.start()

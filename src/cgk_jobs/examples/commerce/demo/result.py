@@ -14,7 +14,9 @@ __all__ = ["CategoryResult", "DemoOptions", "DemoResult", "Progress", "TenantRes
 class DemoOptions:
     """``folder`` ``None``: a temporary one, removed. ``kill``: SIGKILL a worker in the middle.
 
-    ``tenants`` and ``days`` (of the stream's first ones) make it shorter, for tests; ``workers``: processes.
+    ``tenants`` and ``days`` (of the stream's first ones) make it shorter, for tests; ``workers``: processes. ``server``: a
+    PostgreSQL server's address, with a login that may make databases and roles, ``None``: SQLite; ``keep``: leave there
+    what was made.
     """
 
     folder: Path | None = None
@@ -23,6 +25,8 @@ class DemoOptions:
     days: int | None = None
     two_days: bool = True
     workers: int = 1
+    server: str | None = field(default=None, repr=False)
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class DemoResult:
     lost: int = 0
     seconds: float = 0.0
     peak_rss_mb: float = 0.0
+    kept: list[str] = field(default_factory=list[str], repr=False)
+    """Addresses, with passwords, of the databases that were kept."""
 
     @property
     def runs(self) -> dict[str, int]:

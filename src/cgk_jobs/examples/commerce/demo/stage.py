@@ -1,4 +1,4 @@
-"""One stage of the demo: an application over a folder of its own, its tenants, and virtual time."""
+"""One stage of the demo: an application over a ledger of its own, its tenants, and virtual time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 
 from cgk_jobs import Event, across_tenants
 from cgk_jobs.clock import from_micros
@@ -14,6 +13,7 @@ from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.scheduler import TICK_EVENT, ActiveTenant, Scheduler
 from cgk_jobs.engine.states import FINAL
 from cgk_jobs.examples.commerce import seed
+from cgk_jobs.examples.commerce.demo.ledger import Ledger
 from cgk_jobs.examples.commerce.demo.plan import TWO_DAYS_TENANTS, application
 from cgk_jobs.examples.commerce.demo.result import CategoryResult, DemoResult, TicksResult
 from cgk_jobs.examples.commerce.demo.shared_clock import SharedClock
@@ -24,12 +24,12 @@ from cgk_jobs.tenancy import PLATFORM
 __all__ = ["Stage"]
 
 LONGEST_DRAIN = timedelta(days=2)
-"""Virtual time after which a run that is still not through counts as lost."""
+"""Virtual time a run is given at least, before it counts as lost."""
 SHORTEST_STEP = timedelta(seconds=1)
 LONG_STEP = timedelta(hours=1)
 STEP_GROWTH = 8
-LOOK_EVERY = 0.03
-"""Real seconds between two looks at whether anything begins."""
+PATIENCE = 200
+"""Looks in a row that find nothing begun, before what is left counts as lost: a server may be busy."""
 
 
 class Stage:
@@ -40,15 +40,16 @@ class Stage:
 
     def __init__(
         self,
-        folder: Path,
+        ledger: Ledger,
         start: datetime,
         customers: Mapping[str, Sequence[str]],
         schedules: Sequence[str] | None,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.clock = SharedClock(folder / "clock")
+        ledger.folder.mkdir(parents=True, exist_ok=True)
+        self.ledger = ledger
+        self.clock = SharedClock(ledger.folder / "clock")
         self.clock.set(start)
-        self.jobs, self.shop = application(folder, self.clock, schedules)
+        self.jobs, self.shop = application(ledger, self.clock, schedules)
         self.stored = 0
         self._customers = customers
         self.start = start
@@ -62,9 +63,9 @@ class Stage:
         self._scheduler = Scheduler(self._store, self.jobs.tasks, self._tenants, fired, self.clock)
 
     @classmethod
-    def of_day(cls, folder: Path, day: date) -> Stage:
+    def of_day(cls, ledger: Ledger, day: date) -> Stage:
         """One of the two days of every schedule, at midnight UTC."""
-        return cls(folder, datetime.combine(day, time(), UTC), dict.fromkeys(TWO_DAYS_TENANTS, ()), None)
+        return cls(ledger, datetime.combine(day, time(), UTC), dict.fromkeys(TWO_DAYS_TENANTS, ()), None)
 
     async def open(self) -> None:
         """Add the tenants, plant their databases, let the schedules begin."""
@@ -101,17 +102,21 @@ class Stage:
         """
         moment = from_micros(self.clock.micros())
         until = moment + LONGEST_DRAIN
-        step, seen = SHORTEST_STEP, -1
-        while moment < until:
-            await asyncio.sleep(LOOK_EVERY)
+        step, seen, idle = SHORTEST_STEP, -1, 0
+        while moment < until or idle < PATIENCE:
+            await asyncio.sleep(self.ledger.begins_within)
             now = begun()
             if now != seen:
-                seen, step = now, max(step / STEP_GROWTH, SHORTEST_STEP)
+                seen, step, idle = now, max(step / STEP_GROWTH, SHORTEST_STEP), 0
                 continue
             check()
+            idle += 1
             # Counting reads every run, so it is done only after a stretch of time in which nothing happened.
-            if step >= LONG_STEP and not await self._unfinished():
-                return
+            if step >= LONG_STEP:
+                # What a killed worker was about to claim may have been claimed after its other runs were taken back.
+                await self._store.rescue(self.ledger.lease)
+                if not await self._unfinished():
+                    return
             moment += step
             step = min(step * STEP_GROWTH, LONG_STEP)
             self.clock.set(moment)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 
 from cgk_jobs.errors import JobsError
+from cgk_jobs.examples.commerce.demo.ledger import Ledger
 from cgk_jobs.examples.commerce.demo.plan import MINUTES_A_DAY, TWO_DAYS
 from cgk_jobs.examples.commerce.demo.result import DemoResult, Progress, TicksResult, Told
 from cgk_jobs.examples.commerce.demo.shared_clock import SharedCount
@@ -18,17 +19,21 @@ __all__ = ["replay_two_days"]
 TELL_EVERY = 0.1
 
 
-async def replay_two_days(folder: Path, result: DemoResult, told: Told) -> None:
-    """Replay both days and add what they did to ``result``. Raises ``JobsError`` if a process fails."""
-    folders = [folder / day.isoformat() for day in TWO_DAYS]
-    for each in folders:
-        each.mkdir(parents=True)
-    counts = [SharedCount(each / "minutes") for each in folders]
+async def replay_two_days(ledgers: Sequence[Ledger], result: DemoResult, told: Told) -> None:
+    """Replay both days, each in its ledger, and add what they did to ``result``. Raises ``JobsError`` if a process fails."""
+    for ledger in ledgers:
+        ledger.folder.mkdir(parents=True)
+    counts = [SharedCount(ledger.folder / "minutes") for ledger in ledgers]
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cgk_jobs.examples.commerce.demo.day", str(each), day.isoformat()
+            sys.executable,
+            "-m",
+            "cgk_jobs.examples.commerce.demo.day",
+            str(ledger.folder),
+            day.isoformat(),
+            env=ledger.environment,
         )
-        for each, day in zip(folders, TWO_DAYS, strict=True)
+        for ledger, day in zip(ledgers, TWO_DAYS, strict=True)
     ]
     try:
         ends = asyncio.gather(*[process.wait() for process in processes])
@@ -42,15 +47,15 @@ async def replay_two_days(folder: Path, result: DemoResult, told: Told) -> None:
                 process.kill()
     if any(await ends):
         raise JobsError("a day of the demo failed; what it wrote above says why")
-    for each, day in zip(folders, TWO_DAYS, strict=True):
-        stage = Stage.of_day(each, day)
+    for ledger, day in zip(ledgers, TWO_DAYS, strict=True):
+        stage = Stage.of_day(ledger, day)
         ticks = TicksResult()
         await stage.collect(result, ticks, stage.start + timedelta(days=1))
         stage.close()
         result.two_days_ticks.schedules = ticks.schedules
         result.two_days_ticks.due += ticks.due
         result.two_days_ticks.ran += ticks.ran
-    peak = sum(float((each / "peak").read_text(encoding="ascii")) for each in folders)
+    peak = sum(float((ledger.folder / "peak").read_text(encoding="ascii")) for ledger in ledgers)
     result.peak_rss_mb = max(result.peak_rss_mb, peak)
 
 

@@ -13,6 +13,7 @@ import logging
 import sys
 from pathlib import Path
 
+from cgk_jobs.examples.commerce.demo.ledger import Ledger
 from cgk_jobs.examples.commerce.demo.memory import peak_mb
 from cgk_jobs.examples.commerce.demo.middleware import OrderMiddleware
 from cgk_jobs.examples.commerce.demo.plan import NAMED_SCHEDULES, application
@@ -29,11 +30,12 @@ NOTED_AT_ONCE = 100
 
 async def _work(folder: Path, number: str) -> None:
     orders = OrderMiddleware()
-    jobs, shop = application(folder, SharedClock(folder / "clock"), NAMED_SCHEDULES, (orders,))
+    ledger = Ledger.of_process(folder)
+    jobs, shop = application(ledger, SharedClock(folder / "clock"), NAMED_SCHEDULES, (orders,))
     begun = SharedCount(folder / f"begun-{number}")
     starts = folder / f"starts-{number}"
     starts.touch()
-    await jobs.start(concurrency=CONCURRENCY, scheduler=False)
+    await jobs.start(concurrency=CONCURRENCY, lease=ledger.lease, scheduler=False)
     # What is here now stays: looking through it again and again costs a tenth of the time.
     gc.freeze()
     gc.set_threshold(50_000)

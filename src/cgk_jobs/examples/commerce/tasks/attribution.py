@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cgk_jobs import Context, Retry, TaskGroup, Tick
@@ -67,13 +68,6 @@ def _credits(group: TaskGroup, app: Commerce) -> None:
             )
         return len(contacts)
 
-    @group.cron("0 4 * * *", tenants="each", id="attribution-recalculate-recent", retry=VENDOR_TWICE, tags=TAGS)
-    async def recalculate_recent(tick: Tick) -> int:
-        """Credit the orders of the latest three days anew; says how many changed."""
-        until = to_micros(tick.scheduled_at)
-        with app.shops.current() as db:
-            return channels.recalculate(db, until - RECENT_DAYS * DAY, until)
-
     @group.task(
         on=AttributionRecalculate, id="attribution-recalculate-recent-on-request", retry=VENDOR_TWICE, tags=TAGS
     )
@@ -84,6 +78,19 @@ def _credits(group: TaskGroup, app: Commerce) -> None:
         since = until - days * DAY if event.start_date is None else to_micros(event.start_date)
         with app.shops.current() as db:
             return channels.recalculate(db, 0 if event.order_id is not None else since, until, event.order_id)
+
+    @group.cron("0 4 * * *", tenants="each", id="attribution-recalculate-recent", retry=VENDOR_TWICE, tags=TAGS)
+    async def recalculate_recent(tick: Tick, ctx: Context) -> int:
+        """Credit the orders of the latest three days anew, each day in a run of its own; says how many changed.
+
+        A day that fails is tried again alone; this run holds no worker meanwhile.
+        """
+        ends = [tick.scheduled_at - timedelta(days=number) for number in range(RECENT_DAYS)]
+        days = [
+            AttributionRecalculate(tenant_id=tick.tenant_id, start_date=end - timedelta(days=1), end_date=end)
+            for end in ends
+        ]
+        return sum(await ctx.map(recalculate_on_request, days, concurrency=RECENT_DAYS))
 
 
 def _reconciliation(group: TaskGroup, app: Commerce) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cgk_jobs import Context, TaskGroup, Tick
-from cgk_jobs.clock import to_micros
+from cgk_jobs.clock import from_micros, to_micros
 from cgk_jobs.events.catalogue.payouts import (
     ExpenseSync,
     PaymentAvailable,
@@ -193,8 +193,12 @@ def _statements(group: TaskGroup, app: Commerce) -> None:
     @group.cron(
         "0 2 2 * *", timezone="America/New_York", tenants="each", id="monthly-pl-snapshot", retry=MONEY, tags=TAGS
     )
-    async def monthly_profit_snapshot(tick: Tick) -> None:
-        """Freeze revenue and expenses of last month."""
+    async def monthly_profit_snapshot(tick: Tick, ctx: Context) -> None:
+        """Book what was paid last month and is no expense yet, then freeze the month's revenue and expenses."""
         first, last = month_before(tick)
+        start, end = map(from_micros, span(first, last))
+        await ctx.call(
+            daily_expense_sync_on_request, ExpenseSync(tenant_id=tick.tenant_id, start_date=start, end_date=end)
+        )
         with app.shops.current() as db:
             earnings.freeze_month(db, first.isoformat(), *span(first, last))

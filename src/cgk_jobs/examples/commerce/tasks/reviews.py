@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from cgk_jobs import Context, Event, Rate, TaskGroup, Tick
+from cgk_jobs import Context, Event, Rate, TaskGroup, Tick, WaitTimeout
 from cgk_jobs.clock import from_micros
+from cgk_jobs.events.catalogue.commerce import OrderFulfilled
 from cgk_jobs.events.catalogue.reviews import ReviewEmailQueued, ReviewEmailSent, ReviewModerated
 from cgk_jobs.examples.commerce import review_mails
 from cgk_jobs.examples.commerce.outbox import deliver_mail, due_mails, queue_mail, release_failed
@@ -119,11 +120,19 @@ def _queue(group: TaskGroup, app: Commerce, send_queued: Task[QueuedMail]) -> No
             return review_mails.release_stuck(db, app.now())
 
     @group.task(on=ReviewEmailQueued, id="commerce-handle-review-email-queued", retry=SWIFT, tags=TAGS)
-    async def handle_queued(event: ReviewEmailQueued) -> bool:
-        """Enter the mail in the queue, and hand it on at once if it is due; says whether it was."""
-        with app.shops.current() as db:
-            is_due = review_mails.enqueue(db, event, app.now())
-        return is_due and await hand_on(event.tenant_id, [(event.review_email_id, 0)]) == 1
+    async def handle_queued(event: ReviewEmailQueued, ctx: Context) -> bool:
+        """Enter the mail in the queue, wait for its order's shipment, and hand it on if it is due; says whether it was.
+
+        The run sleeps until the shipment is reported, a week at most: then the customer will have the parcel.
+        """
+        state = await ctx.step("enqueue", review_mails.enqueue, app, event)
+        if state == "awaiting":
+            try:
+                await ctx.wait_for(OrderFulfilled, "order_id", timeout=timedelta(days=review_mails.STUCK_DAYS))
+            except WaitTimeout:
+                ctx.log.info("nobody reported the shipment of order %s", event.order_id)
+            state = await ctx.step("release", review_mails.release, app, event.review_email_id)
+        return state == "due" and await hand_on(event.tenant_id, [(event.review_email_id, 0)]) == 1
 
     @group.task(id="commerce-schedule-follow-up", retry=SWIFT, tags=TAGS)
     async def schedule_follow_up(order: ShippedOrder) -> bool:
