@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from cgk_jobs import Context, Event, Jobs
 from cgk_jobs.benchmarks.ledgers import BARE_TABLE
 from cgk_jobs.benchmarks.machine import in_another_process, peak_mb
+from cgk_jobs.benchmarks.scale import limited_runs, many_tenants, two_workers
 from cgk_jobs.benchmarks.workflows import fan_out, long_runs, sleepers
 
 __all__ = ["MEASURES", "Ping"]
@@ -188,6 +189,9 @@ def percentiles(nanoseconds: list[int]) -> dict[str, float]:
 Measure = Callable[[str, int], Awaitable[dict[str, float]]]
 MEASURES: dict[str, tuple[Measure, int]] = {
     "runs finished": (runs_finished, 60_000),
+    "runs finished by two": (two_workers, 60_000),
+    "10,000 tenants": (many_tenants, 20_000),
+    "with a limit": (limited_runs, 20_000),
     "sequential sends": (sequential_sends, 15_000),
     "64 concurrent senders": (concurrent_sends, 64_000),
     "batch sends": (batch_sends, 60_000),

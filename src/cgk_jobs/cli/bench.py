@@ -22,6 +22,8 @@ _COLUMNS = (
 _UNITS = {
     "per_second": "a second",
     "share_of_insert": "of a plain insert",
+    "share_of_few": "of that with 10",
+    "share_of_plain": "of that without",
     "peak_mb": "MB at most",
     "p50_ms": "ms, half of them",
     "p95_ms": "ms, 95 of 100",

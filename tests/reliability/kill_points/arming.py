@@ -46,7 +46,7 @@ class Fuse:
 
 def arm(fuse: Fuse, calls: str, moment: Moment, when: Callable[..., bool] | None) -> None:
     """Wrap ``module:Class.function``. ``when`` is asked with the call's arguments (without ``self``) and its answer first."""
-    if moment == "committing" or moment == "committed":
+    if moment in ("committing", "committed"):
         _watch_transactions(fuse, moment)
         burn: Callable[[], None] = functools.partial(_touched.set, True)
     else:

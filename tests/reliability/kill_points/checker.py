@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -201,9 +202,9 @@ def _lines(ledger: Ledger, runs: list[Row], vendor: Vendor) -> list[str]:
     found = _different("moved, in this order", list(vendor.effects("moved shoe").values()), [0, 1, 2, 3])
     found += _different("moves", _ends(runs, "move"), [("completed", None)] * 4)
     batches = [result for state, result in _ends(runs, "count") if state == "completed"]
-    found += _different("counted in batches", sorted(sum(batches, [])), list(range(5)))
+    found += _different("counted in batches", sorted(chain(*batches)), list(range(5)))
     found += _different("events", sum(row.events for row in runs if row.task == "count"), 5)
-    found += _different("told", sorted(sum(vendor.effects("counted").values(), [])), list(range(5)))
+    found += _different("told", sorted(chain(*vendor.effects("counted").values())), list(range(5)))
     return found + [f"a batch of {len(batch)}" for batch in batches if len(batch) > 3]
 
 

@@ -33,7 +33,7 @@ _context.set_forkserver_preload(
     ]
 )
 
-PATIENCE = 50.0
+PATIENCE = 15.0
 """Seconds a life may take."""
 
 

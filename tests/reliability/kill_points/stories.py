@@ -65,7 +65,7 @@ class Client:
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait for what the worker of this very process does."""
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - there is no event for it: the condition is the ledger's
             await asyncio.sleep(0.01)
 
 

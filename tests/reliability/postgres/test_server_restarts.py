@@ -16,4 +16,4 @@ def test_s6_workflows_end_right_though_the_server_is_restarted_again_and_again(
 def test_s7_a_rescue_cut_off_by_a_restart_is_done_again_whole(
     fleet: ServerFleet, postgres_server: PostgresServer
 ) -> None:
-    restart_during_rescue(fleet, postgres_server, runs=100)
+    restart_during_rescue(fleet, postgres_server, runs=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cgk_jobs import TaskGroup, Tick
+from cgk_jobs import Latest, TaskGroup, Tick
 from cgk_jobs.events.catalogue.brand_context import (
     BrandContextCleanup,
     BrandContextProcessDocument,
@@ -60,7 +60,13 @@ def _upkeep(group: TaskGroup, app: Commerce) -> None:
 
 def _documents(group: TaskGroup) -> None:
     simulated(
-        group.task(on=BrandContextProcessDocument, id="process-brand-document", retry=DEFAULT, tags=SIMULATED),
+        group.task(
+            on=BrandContextProcessDocument,
+            id="process-brand-document",
+            retry=DEFAULT,
+            latest=Latest(by="document_id"),  # a document uploaded again replaces the one that is still being read
+            tags=SIMULATED,
+        ),
         "Split a brand document and embed its parts",
     )
     simulated(

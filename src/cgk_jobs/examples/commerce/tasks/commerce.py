@@ -201,9 +201,9 @@ def _customers_and_stock(group: TaskGroup, app: Commerce) -> None:
                 ),
             )
 
-    @group.task(id="commerce-inventory-update", retry=SHOP, tags=("commerce",))
+    @group.task(id="commerce-inventory-update", retry=SHOP, ordered_by="variant_id", tags=("commerce",))
     async def inventory_update(count: StockCount) -> None:
-        """Note how many pieces of a variant are there."""
+        """Note how many pieces of a variant are there. A count that is tried again is not overtaken by the one after it."""
         with app.shops.current() as db:
             db.execute(
                 "INSERT INTO stock (variant_id, location_id, quantity, counted_at) VALUES (?, ?, ?, ?)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cgk_jobs import Context, Retry, TaskGroup, Tick
+from cgk_jobs import Context, Debounce, Retry, TaskGroup, Tick, Unique
 from cgk_jobs.events.catalogue.google_feed import (
     GoogleFeedImageOptimize,
     GoogleFeedProductUpdate,
@@ -53,14 +53,23 @@ def tasks(app: Commerce) -> TaskGroup:
             db.execute("INSERT INTO feed_rebuilds (asked_at) VALUES (?)", (app.now(),))
         return True
 
+    # Whoever asks while a rebuild waits is served by it; one that has begun may have read what was before.
     simulated(
-        group.task(on=GoogleFeedSync, id="google-feed-sync", retry=STANDARD, tags=SIMULATED),
+        group.task(
+            on=GoogleFeedSync,
+            id="google-feed-sync",
+            retry=STANDARD,
+            unique=Unique(while_="queued"),
+            tags=SIMULATED,
+        ),
         "Rebuild the whole shopping feed",
     )
     simulated(
         group.task(
             on=GoogleFeedProductUpdate,
             id="google-feed-product-update",
+            # An editor saves a product many times; the feed takes the last.
+            debounce=Debounce(5, by=("product_id", "variant_id"), max_wait=60),
             retry=Retry(max_attempts=5, initial=1),
             tags=SIMULATED,
         ),
