@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
+import psycopg
 import pytest
 from tests.servers.postgres import LedgerDatabase
 
@@ -15,6 +17,7 @@ from cgk_jobs.engine.store import WorkerSeat
 from cgk_jobs.runtime.entries import JournalEntry, child_entry
 from cgk_jobs.testing.clock import TestClock
 
+T = TypeVar("T")
 TASKS = {"parent": None, "child": None}
 
 
@@ -88,6 +91,79 @@ async def test_no_end_of_a_child_is_lost_on_a_parent_that_begins_to_wait(sites: 
         (again,) = await other.claim()
         assert again.seq == parent.seq, "both children have ended, so it goes on"
         assert await one.settle(again) == 0
+
+
+class Lingering:
+    """A step of a transaction after which it waits until somebody else waits for its locks, or is through."""
+
+    def __init__(self, database: LedgerDatabase) -> None:
+        self._database = database
+        self.reached = asyncio.Event()
+
+    def after(
+        self, step: Callable[..., Awaitable[T]], other: Callable[[], Awaitable[Any]]
+    ) -> Callable[..., Awaitable[T]]:
+        """``step``, then ``other`` until it is held up."""
+
+        async def lingering(*args: Any, **options: Any) -> T:
+            answer = await step(*args, **options)
+            if not self.reached.is_set():
+                self.reached.set()
+                self.task = asyncio.ensure_future(other())
+                while not self.task.done() and not await asyncio.to_thread(self._somebody_waits):
+                    continue
+            return answer
+
+        return lingering
+
+    def _somebody_waits(self) -> bool:
+        with psycopg.connect(self._database.admin_url) as connection:
+            row = connection.execute(
+                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            ).fetchone()
+            return row is not None
+
+
+async def test_a_child_that_ends_while_others_are_being_made_lets_one_of_them_go(
+    sites: tuple[Site, Site], postgres_database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = sites
+    parent = await one.parent()
+    assert await one.call(parent, range(1), 2, 1)
+    (first,) = await other.claim()
+    lingering = Lingering(postgres_database)
+    sending = one.store._sending
+    monkeypatch.setattr(sending, "insert_in", lingering.after(sending.insert_in, lambda: other.settle(first)))
+    assert await one.call(parent, range(1, 2), 2, 1)
+    assert await lingering.task == 0
+    assert await one.settle(parent, state="waiting") == 0
+    (second,) = await one.claim()
+    assert await one.settle(second) == 0
+    assert [claim.seq for claim in await one.claim()] == [parent.seq]
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "completed"])
+async def test_a_child_that_ends_while_its_parent_is_suspended_wakes_it(
+    sites: tuple[Site, Site], postgres_database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    one, other = sites
+    parent = await one.parent()
+    assert await one.call(parent, range(1), 1)
+    (number,) = await one.store.children(parent.key, after=0, count=9)
+    (made,) = await other.claim() if ending == "completed" else [parent]
+    lingering = Lingering(postgres_database)
+
+    async def end() -> None:
+        if ending == "completed":
+            assert await other.settle(made) == 0
+        else:
+            assert await other.store.cancel([RunKey("acme", number)]) == 1
+
+    limits = one.store._limits
+    monkeypatch.setattr(limits, "free", lingering.after(limits.free, end))
+    assert await one.settle(parent, state="waiting") == 0
+    await lingering.task
+    assert [claim.seq for claim in await one.claim()] == [parent.seq]
 
 
 async def test_a_limited_group_made_and_ended_at_the_same_moments_comes_to_its_end(sites: tuple[Site, Site]) -> None:

@@ -177,3 +177,35 @@ async def test_only_awaited_events_are_sent_with_care(
     assert not transactions, "one statement each, as if nobody ever waited"
     await one.insert([paid(7)])
     assert len(transactions) == 1
+
+
+async def test_waits_and_marks_are_forgotten_with_what_they_belong_to(
+    stores: tuple[PostgresStore, PostgresStore], postgres_database: LedgerDatabase
+) -> None:
+    one, _ = stores
+    seat, claim = await begun(one)
+    await wait(one, claim)
+    await one.insert([paid(7)])
+    assert not (await one.exchange(seat, [Settlement(claim, "failed", 1)], None)).stale
+    counts = "SELECT (SELECT count(*) FROM cgk_jobs.event_waits), (SELECT count(*) FROM cgk_jobs.event_marks)"
+    with psycopg.connect(postgres_database.admin_url, autocommit=True) as admin:
+        assert admin.execute(counts).fetchone() == (1, 1)
+        clock = one._clock
+        assert isinstance(clock, TestClock)
+        clock.advance(86_400)
+        assert await one.prune(clock.micros(), 100) == 1
+        assert admin.execute(counts).fetchone() == (0, 0)
+
+
+async def test_a_purge_takes_waits_and_marks_of_the_tenant_alone(
+    stores: tuple[PostgresStore, PostgresStore], postgres_database: LedgerDatabase
+) -> None:
+    one, _ = stores
+    _, claim = await begun(one)
+    await wait(one, claim)
+    await one.insert([paid(7), paid(7)._replace(tenant_id="globex")])
+    while await one.purge("acme", 100):
+        continue
+    with psycopg.connect(postgres_database.admin_url) as admin:
+        assert admin.execute("SELECT count(*) FROM cgk_jobs.event_waits").fetchone() == (0,)
+        assert admin.execute("SELECT DISTINCT tenant_id FROM cgk_jobs.event_marks").fetchall() == [("globex",)]

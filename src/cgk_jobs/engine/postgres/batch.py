@@ -132,13 +132,16 @@ class Batch:
             firsts.append(len(rows) + 1)
             rows += part
             lasts.append(len(rows))
+        *columns, parent_steps = zip(*rows, strict=True)
         jumpers = sorted({row[3] for kind, part in self._kinds.items() if kind[5] > 0 for row in part})
         return [
             self._draws,
             *zip(*self._kinds, strict=True),
             firsts,
             lasts,
-            *zip(*rows, strict=True),
+            *columns,
+            # Most are called by nobody: nothing is sent then.
+            parent_steps if any(parent_steps) else None,
             jumpers,
             [self._costs.get(tenant_id, 1.0) for tenant_id in jumpers],
         ]

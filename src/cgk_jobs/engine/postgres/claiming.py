@@ -179,12 +179,12 @@ class Claiming:
             if claim.expires_at is not None and claim.expires_at <= now:
                 expired.append(claim.key)
             elif row["owed"] > 0:
-                moved.append((*claim.key, claim.vstart + row["owed"]))
+                moved.append((claim.tenant_id, claim.seq, claim.vstart + row["owed"]))
             elif claim.task not in appetite.tasks:
-                parked.append((*claim.key, unknown_task_hold(claim.task)))
+                parked.append((claim.tenant_id, claim.seq, unknown_task_hold(claim.task)))
             elif (hold := self._configuration.hold_of(claim.tenant_id)) is not None:
                 # Sent or put back by a process that had not heard of the pause yet.
-                parked.append((*claim.key, hold))
+                parked.append((claim.tenant_id, claim.seq, hold))
             else:
                 held = json.loads(claim.slots) if claim.slots is not None else ()
                 wanted = draws_of(claim, appetite.tasks[claim.task], tenants.get(claim.tenant_id))
@@ -214,7 +214,7 @@ class Claiming:
         answers = await self._limits.admit(work, draws, now)
         for claim, wanted, blocked in zip(claims, draws, answers, strict=True):
             if blocked is not None:
-                parked.append((*claim.key, blocked))
+                parked.append((claim.tenant_id, claim.seq, blocked))
                 continue
             held: list[str] = json.loads(claim.slots) if claim.slots is not None else []
             keys = held + [draw.key for draw in wanted if not draw.micros]
