@@ -1,5 +1,8 @@
 """The harness of an application under test, on PostgreSQL."""
 
+# mypy sees the conflict of bases below, pyright does not.
+# pyright: reportUnnecessaryTypeIgnoreComment=false
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,7 +26,7 @@ class _RecordingStore(Recording, PostgresStore):  # type: ignore[misc]  # type c
     async def bury(self, worker: int) -> None:
         with psycopg.connect(self._admin_url) as connection:
             connection.execute("UPDATE cgk_jobs.workers SET lease_until = 0 WHERE id = %s", (worker,))
-        await PostgresStore.rescue(self, 0.0)  # type: ignore[arg-type]
+        await PostgresStore.rescue(self, 0.0)
 
 
 class PostgresHarness(JobsHarness):

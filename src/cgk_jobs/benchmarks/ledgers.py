@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ BARE_TABLE = "cgk_jobs_bench"
 
 
 @contextlib.contextmanager
-def fresh_ledger(server: str | None) -> Iterator[str]:
+def fresh_ledger(server: str | None) -> Generator[str, None, None]:
     """The address of an empty ledger, gone afterwards.
 
     ``server``: the address of any database of a PostgreSQL server, with a login that may make databases and roles; a

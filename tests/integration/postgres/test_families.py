@@ -87,7 +87,7 @@ async def test_no_end_of_a_child_is_lost_on_a_parent_that_begins_to_wait(sites: 
         late = await asyncio.gather(
             one.settle(parent, state="waiting"), other.settle(first), one.settle(second, state="failed")
         )
-        assert late == [0, 0, 0]
+        assert list(late) == [0, 0, 0]
         (again,) = await other.claim()
         assert again.seq == parent.seq, "both children have ended, so it goes on"
         assert await one.settle(again) == 0
@@ -95,6 +95,8 @@ async def test_no_end_of_a_child_is_lost_on_a_parent_that_begins_to_wait(sites: 
 
 class Lingering:
     """A step of a transaction after which it waits until somebody else waits for its locks, or is through."""
+
+    task: asyncio.Task[Any]
 
     def __init__(self, database: LedgerDatabase) -> None:
         self._database = database
