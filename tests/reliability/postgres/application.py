@@ -98,7 +98,8 @@ def served(folder: Path, url: str) -> Application:
 
     @jobs.task(on=Throttled, concurrency=[Limit(10), Limit(2, per="tenant")], retry=patient)
     async def throttled(event: Throttled) -> None:
-        history.write("throttled", event.tenant_id, os.getpid())
-        await asyncio.sleep(0.02)
+        history.write("throttled", event.tenant_id, event.number, os.getpid())
+        await asyncio.sleep(0.01)
+        history.write("through", event.tenant_id, event.number, os.getpid())
 
     return jobs

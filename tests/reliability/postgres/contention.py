@@ -109,6 +109,8 @@ async def _act(
                 cancel_one,
                 cancel_one,
                 cancel_all,
+                cancel_all,
+                cancel_all,
                 retry,
                 retry,
                 retry_failed,

@@ -16,13 +16,13 @@ from typing import Any
 import psycopg
 from tests.reliability.application import Application
 from tests.reliability.postgres.application import served
-from tests.reliability.processes import LIMIT, Fleet, kill, resume, until
+from tests.reliability.processes import LIMIT, Fleet, kill, resume, until, until_async
 from tests.servers.postgres import LedgerDatabase
 
 from cgk_jobs.engine.postgres.heartbeat import is_stopped
 from cgk_jobs.engine.postgres.server import QUERIES
 
-__all__ = ["ServerFleet", "kill", "resume", "until", "until_within", "work_unheard"]
+__all__ = ["ServerFleet", "kill", "resume", "until", "until_async", "until_within", "work_unheard"]
 
 _context = multiprocessing.get_context("forkserver")
 # What the workers of both kinds of ledger need: whoever starts the server of forks first starts it for all.
@@ -125,8 +125,12 @@ class ServerFleet(Fleet):
             os.kill(process.pid, signal.SIGSTOP)
             until(lambda: is_stopped(process.pid or 0), "the process stopped")
             # A statement it has sent may still be on its way.
-            until(lambda: not self._sessions("active"), "the server is done with its statements")
-            if not self._sessions("idle in transaction"):
+            until(
+                lambda: not self._sessions("state = 'active' AND wait_event IS DISTINCT FROM 'ClientRead'"),
+                "the server is done",
+            )
+            # In a transaction, or with half of a statement sent.
+            if not self._sessions("state <> 'idle'"):
                 return
             os.kill(process.pid, signal.SIGCONT)
 
@@ -148,12 +152,15 @@ class ServerFleet(Fleet):
             )
         )
 
-    def _sessions(self, state: str) -> int:
+    def others(self) -> int:
+        """How many sessions there are beside the test's own."""
+        return self._sessions("true")
+
+    def _sessions(self, which: str) -> int:
         return int(
             self.value(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = %s "
-                "AND pid <> pg_backend_pid()",
-                state,
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+                f"AND backend_type = 'client backend' AND {which}"
             )
         )
 

@@ -36,7 +36,7 @@ async def _replay(folder: Path, day: date) -> None:
     for minute in range(1, MINUTES_A_DAY + 1):
         left = stage.stored - running.begun
         await stage.at(stage.start + timedelta(minutes=minute))
-        await _caught_up(running, stage.stored - left)
+        await _caught_up(running, stage.stored - left, ledger.turn)
         done.value = minute
     await stage.drain(lambda: running.begun, lambda: None)
     await stage.jobs.stop()
@@ -44,12 +44,12 @@ async def _replay(folder: Path, day: date) -> None:
     (folder / "peak").write_text(str(peak_mb()), encoding="ascii")
 
 
-async def _caught_up(running: Running, begun: int) -> None:
-    """Let the worker have its turns until it has begun so many attempts and is idle."""
+async def _caught_up(running: Running, begun: int, turn: float) -> None:
+    """Let the worker have its turns, of at least ``turn`` seconds, until it has begun so many attempts and is idle."""
     for _ in range(TURNS):
         if running.idle and running.begun >= begun:
             return
-        await asyncio.sleep(0)
+        await asyncio.sleep(turn)
 
 
 def main() -> None:

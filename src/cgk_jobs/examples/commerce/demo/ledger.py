@@ -52,6 +52,11 @@ class Ledger:
         """Real seconds in which workers begin what has just become due, if the machine has time for them."""
         return 0.03 if self.postgres is None else 0.1
 
+    @property
+    def turn(self) -> float:
+        """Real seconds after which a worker of this process may be further; 0: as soon as others have had their turn."""
+        return 0.0 if self.postgres is None else 0.001
+
     def jobs(self, clock: Clock) -> Jobs:
         """A new application that keeps its runs here."""
         if self.postgres is None:
