@@ -22,7 +22,7 @@ from cgk_jobs.events import Event, EventRegistry
 from cgk_jobs.events.codec import DEFAULT_MAX_BYTES
 from cgk_jobs.events.sent import Duration, Send, Sent
 from cgk_jobs.portal import LoopThread
-from cgk_jobs.providers.provider import JobProvider, Running, WorkOrder
+from cgk_jobs.providers.bound import BoundProvider, Running, WorkOrder
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.runs import Runs
 from cgk_jobs.runtime.context import MAX_DEPTH, Services
@@ -56,7 +56,7 @@ class Jobs(TaskGroup):
 
     def __init__(
         self,
-        provider: JobProvider | str | None = None,
+        provider: BoundProvider | str | None = None,
         database: str | Path | None = None,
         app: str = "default",
         *,
@@ -78,7 +78,7 @@ class Jobs(TaskGroup):
             raise NotConfigured("Jobs(provider=an object) brings its own ledger: leave database= out")
         if retention <= 0:
             raise NotConfigured("Jobs(retention=…) is seconds, more than 0")
-        self.provider: JobProvider = provider
+        self.provider: BoundProvider = provider
         self._retention = retention
         self._client = Client(
             provider.store, self.events, self.signals, self.clock, max_bytes=max_payload_bytes, provider=provider.name,
