@@ -48,7 +48,7 @@ class Demand(NamedTuple):
 
     ``provider``: to whom they go. ``ahead``: microseconds from now up to which runs that are due later get theirs already.
     ``per_queue``: how many wake-ups of a queue that are due may be at the provider at a time, and as many that are due later.
-    ``count``: the most in one answer. ``repeat_after``: microseconds after which one that was not acknowledged is handed out
+    ``most``: in one answer. ``repeat_after``: microseconds after which one that was not acknowledged is handed out
     again. ``overdue_after``: microseconds after which a wake-up that has not rung is given up and another one made.
     ``with_payload``: tasks whose payload the provider may see.
     """
@@ -56,7 +56,7 @@ class Demand(NamedTuple):
     provider: str
     ahead: int
     per_queue: int = 1_000
-    count: int = 500
+    most: int = 500
     repeat_after: int = 10_000_000
     overdue_after: int = 30_000_000
     with_payload: frozenset[str] = frozenset()
