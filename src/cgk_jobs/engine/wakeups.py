@@ -28,7 +28,7 @@ class WakeupRecord(NamedTuple):
     """A wake-up for a run. Moments are microseconds since 1970 UTC.
 
     ``lane``: the run's priority. ``reference``: the provider's name for it; empty until it has acknowledged it.
-    ``payload``: only where it was asked for.
+    ``payload``: only where it was asked for. ``again``: it takes the place of one that did not ring in time.
     """
 
     id: str
@@ -41,6 +41,7 @@ class WakeupRecord(NamedTuple):
     due_at: int
     reference: str = ""
     payload: str | None = None
+    again: bool = False
 
 
 class Demand(NamedTuple):
