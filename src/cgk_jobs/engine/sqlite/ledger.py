@@ -36,6 +36,7 @@ from cgk_jobs.engine.sqlite.journal import JournalBook
 from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
 from cgk_jobs.engine.sqlite.tenant_tables import TenantTable
+from cgk_jobs.engine.sqlite.wakeups import WakeupBook
 from cgk_jobs.errors import DuplicateKey, JobsError, QuotaExceeded, TenantClosed
 from cgk_jobs.runtime.execute import newer_version_hold
 from cgk_jobs.wire.ids import COUNTER_BITS, to_id
@@ -64,6 +65,7 @@ class SqliteLedger:
         self.journal = JournalBook(connection, clock)
         self.families = Families(connection, self.configuration, self.inbox, self.desk, self.journal)
         self.waits = WaitBook(connection, clock, self.configuration, self.inbox, self.journal, self.families)
+        self.wakeups = WakeupBook(connection, clock, self.configuration, self.inbox, self.desk)
         self.desk.ended = self.families.ended
         self.inbox.tell_waits = self.waits.sent
         self._pruned_up_to = 0
