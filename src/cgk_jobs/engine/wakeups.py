@@ -139,3 +139,7 @@ class Wakeups(Protocol):
     def count_wakeups(self) -> Awaitable[Mapping[str, Outstanding]]:
         """What is outstanding, by provider."""
         ...
+
+    def first_seen(self, key: str, until: int) -> Awaitable[bool]:
+        """Whether a signed call, known by ``key``, comes for the first time; it is remembered until a moment (microseconds)."""
+        ...

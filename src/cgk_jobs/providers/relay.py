@@ -109,11 +109,13 @@ class Relay:
             try:
                 await self.flush()
                 await self._withdraw_if_due()
+                self._report_silence()
                 pause = 0.0
             except (JobsError, OSError) as error:
                 if self.last_error != str(error):
                     _logger.error("%s: wake-ups were not handed over: %s", self.provider.name, error)
                 self.last_error = str(error)
+                self._report_silence()
                 pause = min(max(2 * pause, 0.25), LONGEST_PAUSE)
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads, hides nothing
             except Exception as error:
@@ -188,6 +190,10 @@ class Relay:
         if late:
             _logger.warning("%s: %d wake-ups did not ring in time", self.provider.name, sum(late.values()))
             self._overdue(late)
+
+    def _report_silence(self) -> None:
+        if self.failing_since is not None and monotonic() - self.failing_since >= OVERDUE_AFTER:
+            self._overdue(Counter({task.queue for task in self._tasks}))
 
     # -- taking back -------------------------------------------------------------------------------------------------
 

@@ -312,6 +312,10 @@ class SqliteLedger:
         self.inbox.quotas.recount(self._clock.micros())
         return len(rows)
 
+    def first_seen(self, key: str, until: int) -> bool:
+        """Whether a signed call comes for the first time; it is remembered until a moment."""
+        return self.db.execute(QUERIES["note_seen_call"], (key, until)).rowcount == 1
+
     def prune(self, before: int, count: int) -> int:
         """Delete up to ``count`` runs that finished before a moment, and keys past their time; returns how many runs."""
         last = (before // 1000) << COUNTER_BITS
@@ -321,7 +325,7 @@ class SqliteLedger:
         seqs = json.dumps([seq for (seq,) in rows])
         for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_waits", "delete_runs"):
             self.db.execute(QUERIES[name], (seqs,))
-        for name in ("prune_keys", "prune_throttles"):
+        for name in ("prune_keys", "prune_throttles", "prune_seen_calls"):
             self.db.execute(QUERIES[name], (self._clock.micros(),))
         self.db.execute(QUERIES["prune_unrouted"], (last,))
         self.db.execute(QUERIES["prune_marks"], (last,))

@@ -303,6 +303,9 @@ class SqliteStore:
     def drop_wakeups(self, ids: Sequence[str]) -> Awaitable[int]:
         return self._commits.run(lambda ledger: ledger.wakeups.drop(ids))
 
+    def first_seen(self, key: str, until: int) -> Awaitable[bool]:
+        return self._commits.run(lambda ledger: ledger.first_seen(key, until))
+
     def count_wakeups(self) -> Awaitable[Mapping[str, Outstanding]]:
         return self._commits.run(lambda ledger: ledger.wakeups.count())
 

@@ -69,13 +69,14 @@ class WakeupBook:
             "now": now,
             "tasks": json.dumps(sorted(demand.with_payload)),
         }
-        self._db.execute(QUERIES["overdue_wakeups"], values | {"before": now - demand.overdue_after})
+        late = set(self._db.execute(QUERIES["overdue_wakeups"], values | {"before": now - demand.overdue_after}))
         self._db.execute(QUERIES["forget_wakeups"], (now - demand.repeat_after,))
-        records = self._repeated(values | {"before": now - demand.repeat_after, "count": demand.count}, now)
+        records = self._repeated(values | {"before": now - demand.repeat_after, "count": demand.most}, now)
         for row in self._unwoken(demand, values, now):
-            if len(records) >= demand.count:
+            if len(records) >= demand.most:
                 break
-            records.append(self._issue(row, demand.provider, now))
+            record = self._issue(row, demand.provider, now)
+            records.append(record._replace(again=(record.tenant_id, record.run_seq) in late))
         return records
 
     def _repeated(self, values: dict[str, Any], now: int) -> list[WakeupRecord]:

@@ -65,7 +65,7 @@ class WakingSuite(StoreCase):
         hidden = await ledger.send(name="secret")
         first, second = sorted(await issued(ledger, with_payload=frozenset({"sync"})), key=lambda one: one.run_seq)
         assert first[1:] == (
-            "acme", sent.run_seqs[0], sent.nonce, "sync", "default", 7, ledger.clock.micros(), "", '{"x":1}',
+            "acme", sent.run_seqs[0], sent.nonce, "sync", "default", 7, ledger.clock.micros(), "", '{"x":1}', False,
         )  # fmt: skip
         assert (second.run_seq, second.payload) == (hidden.run_seqs[0], None)
         for record in (first, second):
@@ -131,7 +131,7 @@ class WakingSuite(StoreCase):
     async def test_tenants_take_turns(self, ledger: Driver) -> None:
         big = [await ledger.send("big") for _ in range(50)]
         small = [await ledger.send("small") for _ in range(3)]
-        (front,) = await issued(ledger, count=1)
+        (front,) = await issued(ledger, most=1)
         records = [front, *await issued(ledger, per_queue=6)]
         assert sorted(seqs(records)) == sorted(runs(*big[:3], *small))
         assert len(await ledger.claim(6)) == 6
@@ -156,10 +156,10 @@ class WakingSuite(StoreCase):
         for name in ("placed", "slow"):
             for _ in range(5):
                 await ledger.send(name=name)
-        records = await issued(ledger, count=4)
+        records = await issued(ledger, most=4)
         assert sorted(record.queue for record in records) == ["default"] * 2 + ["slow"] * 2
-        assert len(await issued(ledger, count=4)) == 4
-        assert len(await issued(ledger, count=4)) == 2
+        assert len(await issued(ledger, most=4)) == 4
+        assert len(await issued(ledger, most=4)) == 2
 
     async def test_delayed_runs_get_theirs_within_reach(self, ledger: Driver) -> None:
         late, soon, far = await ledger.send(delay=90), await ledger.send(delay=60), await ledger.send(delay=4_000)
@@ -366,7 +366,7 @@ class WakingSuite(StoreCase):
         if overdue:
             await handed(ledger)
             clock.advance(100)
-        demand = replace(DEMAND, count=9)
+        demand = replace(DEMAND, most=9)
         answers = await asyncio.gather(
             *(store.issue_wakeups(demand) for _ in range(6) for store in (ledger.store, other))
         )

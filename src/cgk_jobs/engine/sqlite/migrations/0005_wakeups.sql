@@ -24,3 +24,7 @@ CREATE INDEX wakeups_obsolete ON wakeups (provider, id) WHERE obsolete = 1;
 CREATE TABLE active_provider (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1), name TEXT NOT NULL, draining TEXT NOT NULL, version INTEGER NOT NULL
 );
+
+-- Signed calls that were accepted, so that none is accepted twice. They belong to the installation: no tenant's data is in them.
+CREATE TABLE seen_calls (key TEXT PRIMARY KEY, tenant_id TEXT NOT NULL DEFAULT 'platform', until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX seen_calls_by_age ON seen_calls (until);

@@ -17,70 +17,72 @@ SECRET = "marker-of-a-customer-s-secret"  # noqa: S105 - what must not leave the
 class WakingSuite(ProviderCase):
     """What a vendor may do wrong."""
 
-    @pytest.fixture(autouse=True)
-    def _vendor(self) -> None:
+    @pytest.fixture
+    def vendor(self, site: Site) -> Site:
+        """The installation, if there is a vendor in it."""
         if not self.needs_vendor:
             pytest.skip("declared: no vendor between the ledger and the worker")
+        return site
 
-    async def test_no_payload_leaves_the_database(self, site: Site) -> None:
-        jobs = site.make_jobs()
+    async def test_no_payload_leaves_the_database(self, vendor: Site) -> None:
+        jobs = vendor.make_jobs()
 
         @jobs.task(on=Ping, id="secretive")
         async def secretive(event: Ping) -> str:
             return event.note
 
-        async with self.working(site, jobs):
+        async with self.working(vendor, jobs):
             now = await jobs.send(Ping(tenant_id="acme", note=SECRET), tags=[SECRET])
             later = await jobs.send(Ping(tenant_id="acme", note=SECRET), delay=1)
             assert (await self.ended(jobs, now.run_ids[0])).result == SECRET
             await self.ended(jobs, later.run_ids[0])
-        seen = site.seen_by_vendor()
+        seen = vendor.seen_by_vendor()
         assert "secretive" in seen or now.run_ids[0] in seen
         assert SECRET not in seen
 
-    async def test_doubled_wake_ups_run_nothing_twice(self, site: Site) -> None:
-        jobs = site.make_jobs()
+    async def test_doubled_wake_ups_run_nothing_twice(self, vendor: Site) -> None:
+        jobs = vendor.make_jobs()
         ran: Counter[int] = Counter()
 
         @jobs.task(on=Ping)
         async def note(event: Ping) -> None:
             ran[event.number] += 1
 
-        async with self.working(site, jobs), site.doubling():
+        async with self.working(vendor, jobs), vendor.doubling():
             await self.all_ended(jobs, await jobs.send_many([Ping(tenant_id="acme", number=n) for n in range(20)]))
         assert ran == dict.fromkeys(range(20), 1)
 
-    async def test_lost_wake_ups_are_replaced(self, site: Site) -> None:
-        jobs = site.make_jobs()
+    async def test_lost_wake_ups_are_replaced(self, vendor: Site) -> None:
+        jobs = vendor.make_jobs()
         ran: Counter[int] = Counter()
 
         @jobs.task(on=Ping)
         async def note(event: Ping) -> None:
             ran[event.number] += 1
 
-        async with self.working(site, jobs), site.losing():
+        async with self.working(vendor, jobs), vendor.losing():
             answers = await jobs.send_many([Ping(tenant_id="acme", number=n) for n in range(5)])
             await self.all_ended(jobs, answers)
         assert ran == dict.fromkeys(range(5), 1)
 
-    async def test_a_vendor_that_can_t_be_reached_stops_nothing(self, site: Site) -> None:
-        jobs = site.make_jobs()
+    async def test_a_vendor_that_can_t_be_reached_stops_nothing(self, vendor: Site) -> None:
+        jobs = vendor.make_jobs()
         ran: Counter[int] = Counter()
 
         @jobs.task(on=Ping)
         async def note(event: Ping) -> None:
             ran[event.number] += 1
 
-        async with self.working(site, jobs):
-            async with site.unreachable():
+        async with self.working(vendor, jobs):
+            async with vendor.unreachable():
                 answers = await jobs.send_many([Ping(tenant_id="acme", number=n) for n in range(5)])
                 await self.all_ended(jobs, answers)
             after = await jobs.send(Ping(tenant_id="acme", number=5))
             await self.ended(jobs, after.run_ids[0])
         assert ran == dict.fromkeys(range(6), 1)
 
-    async def test_what_is_cancelled_is_taken_back(self, site: Site) -> None:
-        jobs = site.make_jobs()
+    async def test_what_is_cancelled_is_taken_back(self, vendor: Site) -> None:
+        jobs = vendor.make_jobs()
         if not jobs.provider.capabilities.delay:
             pytest.skip("declared: the vendor holds nothing back, so there is nothing to take back")
 
@@ -88,10 +90,10 @@ class WakingSuite(ProviderCase):
         async def note(event: Ping) -> None:
             raise AssertionError("it was cancelled")
 
-        async with self.working(site, jobs):
+        async with self.working(vendor, jobs):
             answers = await jobs.send_many([Send(Ping(tenant_id="acme", number=n), delay=3600) for n in range(3)])
-            await self.until(site.pending_at_vendor, 3)
+            await self.until(vendor.pending_at_vendor, 3)
             assert await jobs.runs.cancel(task="note") == len(answers)
-            await self.until(site.pending_at_vendor, 0)
+            await self.until(vendor.pending_at_vendor, 0)
             counts = await jobs.provider.store.count_wakeups()
             assert not any(any(count) for count in counts.values())

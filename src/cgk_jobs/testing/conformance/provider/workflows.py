@@ -33,7 +33,7 @@ class WorkflowsSuite(ProviderCase):
                 stepped.append(ctx.attempt)
                 return 7
 
-            found = await ctx.step("count", count)
+            found: int = await ctx.step("count", count)
             if ctx.attempt == 1:
                 raise ConnectionError("after the step")
             return found
@@ -87,7 +87,8 @@ class WorkflowsSuite(ProviderCase):
         async def parent(event: Ping, ctx: Context) -> int:
             first: int = await ctx.call(square, Square(number=3))
             others = await ctx.map(square, [Square(number=number) for number in range(5)], concurrency=2)
-            return first + sum(others)
+            total: int = first + sum(others)
+            return total
 
         async with self.working(site, jobs):
             sent = await jobs.send(Ping(tenant_id="acme"))
