@@ -12,13 +12,12 @@ from cgk_jobs.errors import (
     InvalidEvent,
     InvalidTask,
     JournalMismatch,
-    PayloadTooLarge,
     RunCancelled,
     RunExpired,
     RunFailed,
     TenantMismatch,
 )
-from cgk_jobs.events.codec import encode
+from cgk_jobs.events.codec import encode, encode_payload
 from cgk_jobs.events.event import Event
 from cgk_jobs.runtime.entries import ChildCall, child_entry
 from cgk_jobs.runtime.history import Asked
@@ -74,10 +73,7 @@ def prepare(ctx: Context, task: Task[Any], payload: BaseModel) -> ChildCall:
     limit = ctx.services.max_result_bytes
     if isinstance(payload, Event):
         return ChildCall(task.id, payload.event_name, payload.event_version, encode(payload, limit))
-    text = payload.model_dump_json()
-    if len(text) > limit:
-        raise PayloadTooLarge(f"call: task {task.id}: {len(text):,} characters, the limit is {limit:,}")
-    return ChildCall(task.id, "", 1, text)
+    return ChildCall(task.id, "", 1, encode_payload(payload, f"call: task {task.id}", limit))
 
 
 async def call_alone(ctx: Context, child: ChildCall, name: str) -> Any:

@@ -18,7 +18,6 @@ from cgk_jobs.errors import (
     InvalidTask,
     JobsError,
     JournalMismatch,
-    PayloadTooLarge,
     RunCancelled,
     StaleClaim,
     UnknownEvent,
@@ -40,6 +39,7 @@ from cgk_jobs.runtime.outcome import (
     describe_error,
     is_final,
 )
+from cgk_jobs.runtime.results import encode_result
 from cgk_jobs.runtime.undoing import has_undoable, undo_steps
 from cgk_jobs.tasks.schedule import Tick
 from cgk_jobs.tasks.task import Task
@@ -177,7 +177,7 @@ class Pipeline:
                 result = await self._call(attempt, event, context)
             if result is None:
                 return Completed(None)
-            return Completed(self._encode(result))
+            return Completed(encode_result("the handler's result", result, self._services.max_result_bytes))
         except BaseException as error:
             return self._ending(attempt, error)
 
@@ -243,18 +243,6 @@ class Pipeline:
         finally:
             attempt.in_thread = False
 
-    def _encode(self, result: Any) -> str:
-        try:
-            text = dumps(result)
-        except ValueError as error:
-            raise InvalidEvent(f"the handler's result: {error}. Return something JSON has") from error
-        if len(text) > self._services.max_result_bytes:
-            raise PayloadTooLarge(
-                f"the handler's result has {len(text):,} characters of JSON, the limit is "
-                f"{self._services.max_result_bytes:,}. Store it and return a reference"
-            )
-        return text
-
     def _ending(self, attempt: Attempt, error: BaseException) -> Outcome:
         context = attempt.context
         if _is_suspension(error):
@@ -271,9 +259,6 @@ class Pipeline:
             if attempt.why == "timeout":
                 return Failed(TimeoutError(f"the attempt took longer than its {attempt.declared.timeout:g} s"))
             return Failed(RuntimeError(f"the handler ended itself by {type(error).__name__}"))
-        if isinstance(error, InvalidEvent) and attempt.started:
-            # A result or step that can't be stored is the same at the next attempt.
-            return Failed(error, final=isinstance(error, PayloadTooLarge))
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
             return Failed(RuntimeError(f"the handler raised {type(error).__name__}"))
         return Failed(error, final=isinstance(error, InvalidTask))

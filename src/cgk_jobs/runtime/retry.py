@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cgk_jobs.errors import NonRetryable, RetryAfter
+from cgk_jobs.errors import NonRetryable, PayloadTooLarge, RetryAfter
 from cgk_jobs.tasks.policy import Retry
 
 __all__ = ["delay_before", "may_retry"]
@@ -22,6 +22,7 @@ def delay_before(policy: Retry, attempt: int, chance: float) -> float:
 
 def may_retry(policy: Retry, attempt: int, error: BaseException) -> bool:
     """Whether another attempt follows after ``attempt`` failed with ``error``."""
-    if attempt >= policy.max_attempts or isinstance(error, (NonRetryable, *policy.give_up_on)):
+    # What is too large to be stored is so at the next attempt too.
+    if attempt >= policy.max_attempts or isinstance(error, (NonRetryable, PayloadTooLarge, *policy.give_up_on)):
         return False
     return not policy.retry_on or isinstance(error, (TimeoutError, RetryAfter, *policy.retry_on))
