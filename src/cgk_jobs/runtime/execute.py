@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
@@ -130,7 +131,13 @@ class Pipeline:
         return base.copy()
 
     async def run(self, attempt: Attempt) -> Outcome:
-        """Run an attempt to its end. Never raises, whatever the handler does."""
+        """Run an attempt to its end. Whatever the handler does, it raises nothing of it."""
+        try:
+            return await self._run(attempt)
+        except asyncio.CancelledError as error:
+            return self._ending(attempt, error)
+
+    async def _run(self, attempt: Attempt) -> Outcome:
         claim, declared = attempt.claim, attempt.declared
         attempt.entered = True
         if attempt.why:
@@ -154,7 +161,9 @@ class Pipeline:
             outcome = await self._handle(attempt, event, context)
         history = context.used_history
         if history is not None:
-            await history.close()
+            # Its time may be over while a strand it left behind takes long to end: how the handler ended stands.
+            with contextlib.suppress(asyncio.CancelledError):
+                await history.close()
             if history.mismatch is not None and type(outcome) in (Completed, Failed):
                 return Failed(history.mismatch, final=True)
             if type(outcome) is Completed and history.not_asked:
@@ -252,7 +261,8 @@ class Pipeline:
         if isinstance(error, StaleClaim) or attempt.why == "lost":
             return Lost()
         if isinstance(error, asyncio.CancelledError | RunCancelled):
-            if attempt.why == "cancel":
+            told = context is not None and context.cancelled and isinstance(error, RunCancelled)
+            if attempt.why == "cancel" or (told and not attempt.why):
                 return Cancelled()
             if attempt.why == "drain":
                 return PutBack()
