@@ -20,6 +20,7 @@
     ├── StaleClaim               this attempt no longer holds its run
     ├── Unsupported              feature, provider, hint
     ├── ProviderUnavailable      the database or vendor can't be reached
+    │   └── WriteRefused         the database answers, and refuses what is to be written
     └── NonRetryable             raised by handlers: don't try again
         ├── InvalidResult        (also ValueError) what a handler or step returned can't be stored
         ├── JournalMismatch      the handler no longer asks for the steps its run's journal has
@@ -61,6 +62,7 @@ __all__ = [
     "UnknownEvent",
     "Unsupported",
     "WaitTimeout",
+    "WriteRefused",
 ]
 
 
@@ -175,6 +177,10 @@ class Unsupported(JobsError):
 
 class ProviderUnavailable(JobsError):
     """The database or vendor does not answer."""
+
+
+class WriteRefused(ProviderUnavailable):
+    """The database answers and refuses to write this: it would again. Nothing of the transaction was stored."""
 
 
 class NonRetryable(JobsError):

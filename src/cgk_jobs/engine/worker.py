@@ -12,19 +12,18 @@ from typing import Any
 
 from cgk_jobs import signals
 from cgk_jobs.clock import Clock, monotonic
-from cgk_jobs.engine.budgets import draws_of
+from cgk_jobs.engine.judging import Judge, budgets_of
 from cgk_jobs.engine.records import Appetite, Budgets, Claim, LogLine, Settlement
+from cgk_jobs.engine.settling_apart import is_refusal, settle_apart
 from cgk_jobs.engine.store import Store, WorkerSeat
 from cgk_jobs.errors import JobsError
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.runtime.execute import Attempt, Pipeline
-from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, Undoing, what_next
+from cgk_jobs.runtime.outcome import Failed, Outcome, PutBack, Suspended, Undoing
 from cgk_jobs.runtime.processes import ProcessPool
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.registry import TaskRegistry
-from cgk_jobs.tasks.task import Task
 from cgk_jobs.wire.ids import to_id
-from cgk_jobs.wire.json import dumps
 
 __all__ = ["Worker"]
 
@@ -68,6 +67,7 @@ class Worker:
         self._look = True
         self._stopping = False
         self._jitter = random.Random()  # noqa: S311
+        self._judge = Judge(tasks, clock, self._jitter)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="cgk-jobs-handler")
         self._processes = ProcessPool()
         self._processes.on_start = self._note_start
@@ -183,17 +183,10 @@ class Worker:
             appetite = Appetite(self._queue_names(), free, self._known_tasks()) if look else None
             try:
                 answer = await self._store.exchange(worker, settlements, appetite)
-            except (JobsError, OSError) as error:
-                # Whatever it was, nothing was written: the same again, once the ledger answers. A loop that ended here
-                # would leave a worker that looks alive and does nothing.
-                _logger.error("the ledger does not answer: %s", error)
-                self._settlements[:0] = settlements
-                self._look = True
-                await asyncio.sleep(self._jitter.uniform(0.2, 0.5))
+            except Exception as error:
+                await self._refused(worker, settlements, error)
                 continue
-            for claim in answer.stale:
-                self._emitter.emit(signals.CLAIM_LOST, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce))
-                _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
+            self._note_stale(answer.stale)
             if look:
                 self.looked_at = monotonic()
             for claim in answer.claims:
@@ -202,6 +195,27 @@ class Worker:
                 self._look = True
                 self._store.ring()
             self._plan(answer.next_due)
+
+    async def _refused(self, worker: int, settlements: Sequence[Settlement], error: Exception) -> None:
+        """An exchange failed, and nothing of it was written. The same again, once the ledger answers; what it refuses, apart.
+
+        A loop that ended here would leave a worker that looks alive and does nothing.
+        """
+        if is_refusal(error):
+            _logger.error("the ledger refuses what this worker asks", exc_info=error)
+            left, stale = await settle_apart(self._store, worker, settlements, self._judge.failure)
+            self._note_stale(stale)
+        else:
+            _logger.error("the ledger does not answer: %s", error)
+            left = list(settlements)
+        self._settlements[:0] = left
+        self._look = True
+        await asyncio.sleep(self._jitter.uniform(0.2, 0.5))
+
+    def _note_stale(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            self._emitter.emit(signals.CLAIM_LOST, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce))
+            _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
 
     def _free(self) -> int:
         return 0 if self._stopping else self._concurrency - len(self._running)
@@ -221,28 +235,32 @@ class Worker:
     def _known_tasks(self) -> dict[str, Budgets | None]:
         if self._known_version != self._tasks.version:
             self._known_version = self._tasks.version
-            self._appetite_tasks = {task.id: _budgets(task) for task in self._tasks}
+            self._appetite_tasks = {task.id: budgets_of(task) for task in self._tasks}
         return self._appetite_tasks
 
     # -- one attempt -------------------------------------------------------------------------------------------------
 
     def _begin(self, claim: Claim) -> None:
-        attempt = Attempt(claim, self._tasks[claim.task])
+        try:
+            attempt = Attempt(claim, self._tasks[claim.task])
+            context = self._pipeline.context_of(claim.tenant_id)
+        except Exception as error:
+            self._settlements.append(self._judge.failure(claim, error))
+            return
         self._running[claim.seq] = attempt
         self.started += 1
-        attempt.runner = self._loop.create_task(
-            self._attempt(attempt), context=self._pipeline.context_of(claim.tenant_id)
-        )
+        attempt.runner = self._loop.create_task(self._attempt(attempt), context=context)
 
     async def _attempt(self, attempt: Attempt) -> None:
-        outcome = await self._pipeline.run(attempt)
         claim = attempt.claim
-        context = attempt.context
-        lines = None if context is None else context.take_lines()
-        if type(outcome) is Completed and not lines:
-            settlement: Settlement | None = Settlement(claim, "completed", claim.attempt, outcome.result)
-        else:
-            settlement = self._settlement(attempt, outcome, lines or [])
+        outcome: Outcome
+        settlement: Settlement | None
+        try:
+            outcome = await self._pipeline.run(attempt)
+            settlement = self._judge.settlement(attempt, outcome)
+        except BaseException as error:
+            # Nobody foresaw it. Without an ending the run would hold its slot for as long as this worker lives.
+            outcome, settlement = Failed(error), self._judge.failure(claim, error)
         if self._running.pop(claim.seq, None) is None:
             return
         if settlement is not None:
@@ -251,25 +269,6 @@ class Worker:
             self._tell(attempt, outcome, settlement)
         self._look = True
         self._room.set()
-
-    def _settlement(
-        self, attempt: Attempt, outcome: Outcome, lines: Sequence[tuple[int, str, str]]
-    ) -> Settlement | None:
-        claim, declared = attempt.claim, attempt.declared
-        following = what_next(outcome, declared.retry, claim.attempt, self._clock.micros(), self._jitter.random())
-        if following is None:
-            return None
-        kept = None
-        if isinstance(outcome, Suspended) and claim.slots is not None:
-            held = [draw.key for draw in draws_of(claim, _budgets(declared), None) if draw.hold_while_waiting]
-            kept = dumps(held) if held else None
-        hold = following.hold
-        if isinstance(outcome, PutBack) and hold is None and claim.task not in self._tasks:
-            hold = f"unknown-task:{claim.task}"
-        return Settlement(
-            claim, following.state, following.attempt, following.result, following.error, following.due_at, hold,
-            following.outcome, tuple(LogLine(*line) for line in lines), kept, following.failing,
-        )  # fmt: skip
 
     def _note_start(self, attempt: Attempt) -> None:
         deadline = attempt.deadline = self._loop.time() + attempt.declared.timeout
@@ -343,6 +342,8 @@ class Worker:
                         self.cancel(seq)
             except (JobsError, OSError) as error:
                 _logger.error("the ledger does not answer: %s", error)
+            except Exception:
+                _logger.exception("a heartbeat failed")
             await asyncio.sleep(pause)
 
     async def _rescue(self) -> None:
@@ -377,10 +378,13 @@ class Worker:
             await asyncio.sleep(LOG_EVERY)
             for attempt in tuple(self._running.values()):
                 lines = attempt.context.take_lines() if attempt.context is not None else []
-                if lines:
-                    with contextlib.suppress(JobsError, OSError):
+                if lines and attempt.context is not None:
+                    try:
                         await self._store.append_log(attempt.claim, [LogLine(*line) for line in lines])
-
-
-def _budgets(task: Task[Any]) -> Budgets | None:
-    return Budgets(task.concurrency, task.rates) if task.concurrency or task.rates else None
+                    except Exception as error:
+                        if is_refusal(error):
+                            claim = attempt.claim
+                            run_id = to_id(claim.seq, claim.nonce)
+                            _logger.exception("tenant %s: lines of run %s can't be written", claim.tenant_id, run_id)
+                        else:
+                            attempt.context.give_back(lines)

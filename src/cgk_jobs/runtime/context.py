@@ -163,6 +163,10 @@ class Context:
         lines, self._lines = self._lines, None
         return lines or []
 
+    def give_back(self, lines: list[tuple[int, str, str]]) -> None:
+        """Lines that were taken and could not be written: the next to take some gets them first."""
+        self.lines[:0] = lines
+
     @property
     def sync(self) -> SyncContext:
         """The same operations, blocking: for plain functions, which run in a thread."""

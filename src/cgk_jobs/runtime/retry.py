@@ -7,17 +7,20 @@ from cgk_jobs.tasks.policy import Retry
 
 __all__ = ["delay_before", "may_retry"]
 
+LONGEST = 10 * 366 * 86_400.0
+"""Seconds a retry may wait, whatever the policy's numbers come to."""
+
 
 def delay_before(policy: Retry, attempt: int, chance: float) -> float:
     """Seconds to wait after failed ``attempt`` (1 is the first). ``chance`` from 0 to 1 decides the jitter."""
-    # The exponent is capped: factor ** 1000 overflows, and the maximum was reached long before.
-    steps = min(attempt - 1, 60)
-    wait = {
-        "exponential": policy.initial * policy.factor**steps,
-        "linear": policy.initial * attempt,
-        "fixed": policy.initial,
-    }[policy.backoff]
-    return min(wait, policy.maximum) * (1 - policy.jitter * chance)
+    if policy.backoff == "exponential":
+        try:
+            wait = policy.initial * policy.factor ** (attempt - 1)
+        except OverflowError:
+            wait = LONGEST
+    else:
+        wait = policy.initial * (attempt if policy.backoff == "linear" else 1)
+    return min(wait, policy.maximum, LONGEST) * (1 - policy.jitter * chance)
 
 
 def may_retry(policy: Retry, attempt: int, error: BaseException) -> bool:
