@@ -54,6 +54,7 @@ BEYOND = [
     "InvalidSchedule",
     "InvalidTask",
     "Priority",
+    "ProviderRefused",
     "Quota",
     "QuotaExceeded",
     "StaleClaim",
