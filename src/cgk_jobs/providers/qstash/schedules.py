@@ -86,8 +86,8 @@ def _entries(plan: Plan, each: bool) -> Iterator[_Entry]:
     every = plan.ring_every
     if each:
         for tick in plan.ticks:
-            # An id has letters, digits and -_. alone; what sets two tasks apart is in the digest.
-            digest = hashlib.sha256(tick.task.encode()).hexdigest()[:16]
+            # An id has letters, digits and -_. alone; what sets two schedules apart is in the digest.
+            digest = hashlib.sha256("\0".join(tick).encode()).hexdigest()[:16]
             yield _entry(f"{_prefix(plan.app)}tick-{digest}", f"CRON_TZ={tick.timezone} {tick.expression}")
         # The relay and the overdue sweep need a ring too, though not so often.
         every = max(every, SLOW_RING)
