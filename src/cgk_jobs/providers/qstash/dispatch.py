@@ -6,6 +6,7 @@ and tenant's. The vendor's answer is read item by item; what isn't understood is
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -175,7 +176,10 @@ async def withdraw(http: HttpClient, handed: Sequence[Handed]) -> list[bool]:
             gone.update(part)
             continue
         # Some were not there, and the answer doesn't say which: delivered long ago, or in flight and not cancelled.
-        for reference in part:
-            await http.call("DELETE", "/v2/messages/{id}", values={"id": reference}, expect=(404,))
-            gone.add(reference)
+        await asyncio.gather(*(_cancel(http, reference) for reference in part))
+        gone.update(part)
     return [item.reference in gone for item in handed]
+
+
+async def _cancel(http: HttpClient, reference: str) -> None:
+    await http.call("DELETE", "/v2/messages/{id}", values={"id": reference}, expect=(404,))

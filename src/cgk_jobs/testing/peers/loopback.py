@@ -48,7 +48,8 @@ class Loopback:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        listener = socket.socket()
+        # The protocol is named, or asyncio leaves the delay of small packets switched on, 40 ms for each answer.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
