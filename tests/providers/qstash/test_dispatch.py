@@ -109,32 +109,10 @@ async def test_one_that_is_refused_leaves_the_others(peer: QStashPeer, applicati
 
 
 async def test_a_batch_refused_as_a_whole_is_halved_until_the_one_is_found(
-    peer: QStashPeer, application: Started, monkeypatch: pytest.MonkeyPatch
+    peer: QStashPeer, application: Started
 ) -> None:
-    from cgk_jobs.testing.peers.qstash import api
-
     wakeups = [make_wakeup(after=LATER) for _ in range(9)]
-    read = api.read_message
-
-    def picky(*arguments: object, **named: object) -> object:
-        message = read(*arguments, **named)  # type: ignore[arg-type]
-        if message.deduplication_id == wakeups[4].id:
-            raise RefusesAll("no")
-        return message
-
-    class RefusesAll(api.Rejected):
-        pass
-
-    take = api._Api._take_item
-
-    def take_item(self: object, item: dict[str, object]) -> object:
-        answer = take(self, item)  # type: ignore[arg-type]
-        if answer == {"error": "no"}:
-            raise api.Rejected("the whole batch", 400)
-        return answer
-
-    monkeypatch.setattr(api, "read_message", picky)
-    monkeypatch.setattr(api._Api, "_take_item", take_item)
+    peer.faults.poison = wakeups[4].id
     receipts = await application().dispatch(wakeups)
     assert [receipt.wakeup_id for receipt in receipts] == [wakeup.id for wakeup in wakeups]
     assert [n for n, receipt in enumerate(receipts) if receipt.refused] == [4]

@@ -96,12 +96,16 @@ class _Api:
 
     async def batch(self, request: Request) -> Response:
         try:
-            items = loads(await request.body())
+            found = loads(await request.body())
         except ValueError:
-            items = None
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in cast(list[object], items)):
+            found = None
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in cast(list[object], found)):
             raise Rejected("body must be an array of messages")
-        return JSONResponse([self._take_item(item) for item in cast(list[dict[str, Any]], items)])
+        items = cast(list[dict[str, Any]], found)
+        poison = self._broker.faults.poison
+        if poison and any(poison in (item.get("headers") or {}).values() for item in items):
+            raise Rejected("invalid batch")
+        return JSONResponse([self._take_item(item) for item in items])
 
     async def message(self, request: Request) -> Response:
         message = self._broker.messages.get(request.path_params["id"])

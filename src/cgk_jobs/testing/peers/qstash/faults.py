@@ -27,6 +27,7 @@ class Faults:
     to each. ``lost``: so many messages are acknowledged and never delivered. ``limited``: so many requests are answered 429
     with the headers of a burst. ``broken``: so many are answered 500 without effect, ``broken_after`` after their effect.
     ``slow``: seconds before each answer. ``garbled``: so many are answered with a page in place of JSON.
+    ``poison``: a batch with a message of this deduplication id is refused as a whole.
     ``forged``: deliveries are signed with a key of nobody's.
     """
 
@@ -39,4 +40,5 @@ class Faults:
     broken_after: int = 0
     slow: float = 0.0
     garbled: int = 0
+    poison: str = ""
     forged: bool = False

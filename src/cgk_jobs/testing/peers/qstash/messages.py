@@ -19,7 +19,24 @@ _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _FLOW = re.compile(r"(parallelism|rate|period)=([0-9a-z]+)")
 _KNOWN = frozenset(
     f"upstash-{name}"
-    for name in ["method", "retries", "delay", "not-before", "deduplication-id", "content-based-deduplication", "timeout", "callback", "failure-callback", "label", "flow-control-key", "flow-control-value", "cron", "schedule-id", "queue-name", "redact-fields"]
+    for name in [
+        "method",
+        "retries",
+        "delay",
+        "not-before",
+        "deduplication-id",
+        "content-based-deduplication",
+        "timeout",
+        "callback",
+        "failure-callback",
+        "label",
+        "flow-control-key",
+        "flow-control-value",
+        "cron",
+        "schedule-id",
+        "queue-name",
+        "redact-fields",
+    ]
 )
 _OPEN = ("upstash-forward-", "upstash-callback-", "upstash-failure-callback-", "upstash-telemetry-")
 

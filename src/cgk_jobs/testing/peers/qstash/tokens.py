@@ -13,7 +13,7 @@ from cgk_jobs.wire.json import dumps
 __all__ = ["sign"]
 
 
-def sign(key: str, url: str, body: bytes, now: float, **claims: Any) -> str:
+def sign(key: str, url: str, body: bytes, now: float, /, **claims: Any) -> str:
     """A token for ``body`` at ``url``, good for five minutes from ``now`` (unix seconds).
 
     ``claims`` take the place of the usual ones; ``None`` leaves one out. ``alg`` is the header's.
