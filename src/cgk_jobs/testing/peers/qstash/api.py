@@ -45,7 +45,8 @@ def make_api(broker: Broker, token: str, keys: Callable[[], tuple[str, str]], ro
             route("/v2/dlq/{id}", api.dead, "GET", "DELETE"),
             route("/v2/dlq", api.list_dead, "GET"),
             route("/v2/schedules", api.list_schedules, "GET"),
-            route("/v2/schedules/{id}/{change:str}", api.pause, "PATCH"),
+            route("/v2/schedules/{id}/pause", api.pause, "PATCH", "POST"),
+            route("/v2/schedules/{id}/resume", api.pause, "PATCH", "POST"),
             route("/v2/schedules/{destination:path}", api.schedule, "POST", "GET", "DELETE"),
             route("/v2/keys", api.keys, "GET"),
             route("/v2/keys/rotate", api.rotate, "POST"),
@@ -189,10 +190,12 @@ class _Api:
         return JSONResponse([schedule.shown() for schedule in self._broker.schedules.values()])
 
     async def pause(self, request: Request) -> Response:
+        if request.method == "POST" and self._broker.faults.patch_only:
+            raise Rejected("method not allowed", 405)
         schedule = self._broker.schedules.get(request.path_params["id"])
-        if schedule is None or request.path_params["change"] not in ("pause", "resume"):
+        if schedule is None:
             raise Rejected("schedule not found", 404)
-        schedule.paused = request.path_params["change"] == "pause"
+        schedule.paused = request.url.path.endswith("/pause")
         self._broker.look()
         return JSONResponse({})
 

@@ -28,6 +28,7 @@ class Faults:
     with the headers of a burst. ``broken``: so many are answered 500 without effect, ``broken_after`` after their effect.
     ``slow``: seconds before each answer. ``garbled``: so many are answered with a page in place of JSON.
     ``poison``: a batch with a message of this deduplication id is refused as a whole.
+    ``patch_only``: schedules are paused and resumed by PATCH, as the vendor's libraries do, and not by POST, as it describes.
     ``forged``: deliveries are signed with a key of nobody's.
     """
 
@@ -41,4 +42,5 @@ class Faults:
     slow: float = 0.0
     garbled: int = 0
     poison: str = ""
+    patch_only: bool = False
     forged: bool = False
