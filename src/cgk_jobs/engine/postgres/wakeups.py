@@ -54,7 +54,6 @@ class WakeupBook:
 
     async def _issue(self, work: Work, demand: Demand) -> list[WakeupRecord]:
         (begun,) = await work.rows("begin_issue", self._database.now)
-        assert begun is not None
         now, active = begun["now"], begun["active"] or demand.provider
         tasks = sorted(demand.with_payload)
         before = now - demand.repeat_after
