@@ -350,6 +350,9 @@ class PostgresStore:
     async def drop_wakeups(self, ids: Sequence[str]) -> int:
         return await self._wakeups.drop(ids)
 
+    async def first_seen(self, key: str, until: int) -> bool:
+        return await self._wakeups.first_seen(key, until)
+
     async def count_wakeups(self) -> Mapping[str, Outstanding]:
         return await self._wakeups.count()
 
