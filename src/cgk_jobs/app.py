@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from pydantic import BaseModel
 
+from cgk_jobs.approvals import Approval, Approvals
 from cgk_jobs.client import Client
 from cgk_jobs.clock import Clock, SystemClock
 from cgk_jobs.controls import Queues, Schedules
@@ -25,9 +26,10 @@ from cgk_jobs.portal import LoopThread
 from cgk_jobs.providers.provider import JobProvider, Running, WorkOrder
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.runs import Runs
+from cgk_jobs.runtime.approving import Links
 from cgk_jobs.runtime.context import MAX_DEPTH, Services
 from cgk_jobs.runtime.processes import place_of
-from cgk_jobs.settings import Settings, load_settings
+from cgk_jobs.settings import Outside, Settings, load_outside, load_settings
 from cgk_jobs.signals import Signals
 from cgk_jobs.sync import SyncJobs
 from cgk_jobs.tasks.group import TaskGroup
@@ -76,6 +78,7 @@ class Jobs(TaskGroup):
             provider = create_provider(self.settings, self.clock)
         elif database is not None:
             raise NotConfigured("Jobs(provider=an object) brings its own ledger: leave database= out")
+        self.outside: Outside = load_outside() if self.settings is None else self.settings.outside
         if retention <= 0:
             raise NotConfigured("Jobs(retention=…) is seconds, more than 0")
         self.provider: JobProvider = provider
@@ -84,12 +87,15 @@ class Jobs(TaskGroup):
             provider.store, self.events, self.signals, self.clock, max_bytes=max_payload_bytes, provider=provider.name,
             transactional=provider.capabilities.transactional_send,
         )  # fmt: skip
+        links = Links(self.outside.signing_keys, self.outside.public_url, self.clock)
+        self._approvals = Approvals(links, provider.store.reads, self._client.event_class, self._send)
         self._services = Services(
             journal=StoreJournal(provider.store),
             send=self._send,
             clock=self.clock,
             max_result_bytes=max_payload_bytes,
             find_event=self._client.event_class,
+            links=links,
             max_depth=max_call_depth,
         )
         self.runs = Runs(provider.store, self._cancel_here)
@@ -199,6 +205,21 @@ class Jobs(TaskGroup):
             )
         sent = await self.send(event)
         return await self.runs.wait_for_sent(sent, timeout)
+
+    async def approval(self, token: str) -> Approval:
+        """What an approval link asks for, to be shown before its holder answers; sends nothing."""
+        return await self._approvals.read(token)
+
+    async def approve(self, token: str, /, **fields: Any) -> Sent:
+        """Answer a run by its approval link (``ctx.approval_link``): sends the link's event, for the link's tenant, once.
+
+        ``fields``: those the link does not settle. Call it for a form that was sent or a button, never for a mere visit of
+        the link: mail programs visit links too. A second time is a ``duplicate``. Raises ``InvalidToken`` for a forged,
+        damaged or expired link, ``RunNotFound``, ``InvalidEvent``, ``UnknownEvent``, ``TenantMismatch``, ``DuplicateKey``
+        where it was answered otherwise before, ``RunFailed``, ``RunCancelled`` or ``RunExpired`` where the run that asked
+        ended so; nothing is sent then.
+        """
+        return await self._approvals.approve(token, fields)
 
     # -- running -----------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,19 @@ from urllib.parse import unquote, urlsplit
 from dotenv import dotenv_values
 
 from cgk_jobs.errors import NotConfigured, Unsupported
+from cgk_jobs.wire.signing import MOST_KEYS, SHORTEST_KEY
 
-__all__ = ["BUILT", "PROVIDERS", "PostgresLogins", "Settings", "admin_address", "load_settings", "project_folder"]
+__all__ = [
+    "BUILT",
+    "PROVIDERS",
+    "Outside",
+    "PostgresLogins",
+    "Settings",
+    "admin_address",
+    "load_outside",
+    "load_settings",
+    "project_folder",
+]
 
 PROVIDERS = ("embedded", "postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
 BUILT = ("embedded", "postgres")
@@ -35,6 +46,18 @@ class PostgresLogins:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """How people and vendors outside reach this application, and how it knows its own tokens again.
+
+    ``signing_keys``: the one that signs, and perhaps the one before it, which is still accepted; none where nothing is
+    signed. They are secret, and left out of ``repr``. ``public_url`` has no slash at its end.
+    """
+
+    signing_keys: tuple[str, ...] = field(default=(), repr=False)
+    public_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What was decided, and from where: ``sources`` maps each setting to the place its value came from.
 
@@ -49,6 +72,7 @@ class Settings:
     folder: Path
     ledger: str
     postgres: PostgresLogins | None = None
+    outside: Outside = field(default_factory=Outside)
     sources: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -118,6 +142,7 @@ def load_settings(
         folder=folder,
         ledger=ledger,
         postgres=postgres,
+        outside=_outside(look),
         sources=look.sources,
     )
 
@@ -126,6 +151,37 @@ def admin_address(environment: Mapping[str, str] | None = None, folder: Path | N
     """The administrator's address of a PostgreSQL ledger, which is there before the others are."""
     look = _Lookup(os.environ if environment is None else environment, folder or project_folder())
     return look.find("admin_database", None, "JOBS_ADMIN_DATABASE_URL", "admin_database_url")
+
+
+def load_outside(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Outside:
+    """The part of the settings that does not depend on the provider. Raises ``NotConfigured``."""
+    return _outside(_Lookup(os.environ if environment is None else environment, folder or project_folder()))
+
+
+def _outside(look: _Lookup) -> Outside:
+    # A key in pyproject.toml would be committed with it, so it is not looked for there.
+    found = look.find("signing_key", None, "JOBS_SIGNING_KEY", "")
+    keys = () if found is None else tuple(key.strip() for key in found.split(","))
+    if len(keys) > MOST_KEYS or any(len(key.encode()) < SHORTEST_KEY for key in keys):
+        raise NotConfigured(
+            f"{look.sources['signing_key']}: one key of at least {SHORTEST_KEY} characters, or two as new,old; "
+            "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    url = look.find("public_url", None, "JOBS_PUBLIC_URL", "public_url")
+    return Outside(keys, None if url is None else _public_url(url, look.sources["public_url"]))
+
+
+def _public_url(text: str, source: str) -> str:
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fits, parts = False, urlsplit("")
+    if not fits or parts.query or parts.fragment or "@" in parts.netloc:
+        raise NotConfigured(
+            f"{source}: write where this application is reached from outside, like https://shop.example/jobs"
+        )
+    return text.rstrip("/")
 
 
 class _Lookup:
