@@ -88,7 +88,8 @@ class Links:
 
     def issue(self, grant: Grant) -> ApprovalLink:
         """The link of a grant. Raises ``NotConfigured`` without a signing key."""
-        token = self._signing().sign(_PURPOSE, dumps(grant[:-1]).encode(), grant.expires_at)
+        claims = [grant.tenant_id, grant.run_id, grant.event, grant.name, grant.fields]
+        token = self._signing().sign(_PURPOSE, dumps(claims).encode(), grant.expires_at)
         return ApprovalLink(token, from_micros(grant.expires_at * 1_000_000), self._public_url)
 
     def read(self, token: str) -> Grant:
@@ -103,7 +104,8 @@ class Links:
                 "this is no approval link of this application: use it as it was sent, whole and unchanged. Links that were "
                 "good before need the JOBS_SIGNING_KEY they were made with: while exchanging keys set it to new,old"
             ) from None
-        return Grant(*loads(opened.claims), expires_at=opened.expires_at)
+        tenant_id, run_id, event, name, fields = loads(opened.claims)
+        return Grant(tenant_id, run_id, event, name, fields, opened.expires_at)
 
 
 def approval_link(ctx: Context, cls: type[Event], match: Match, expires: Duration, name: str | None) -> ApprovalLink:
