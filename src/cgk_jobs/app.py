@@ -23,7 +23,7 @@ from cgk_jobs.events import Event, EventRegistry
 from cgk_jobs.events.codec import DEFAULT_MAX_BYTES
 from cgk_jobs.events.sent import Duration, Send, Sent
 from cgk_jobs.portal import LoopThread
-from cgk_jobs.providers.provider import JobProvider, Running, WorkOrder
+from cgk_jobs.providers.bound import BoundProvider, Running, WorkOrder
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.runs import Runs
 from cgk_jobs.runtime.approving import Links
@@ -58,7 +58,7 @@ class Jobs(TaskGroup):
 
     def __init__(
         self,
-        provider: JobProvider | str | None = None,
+        provider: BoundProvider | str | None = None,
         database: str | Path | None = None,
         app: str = "default",
         *,
@@ -81,7 +81,7 @@ class Jobs(TaskGroup):
         self.outside: Outside = load_outside() if self.settings is None else self.settings.outside
         if retention <= 0:
             raise NotConfigured("Jobs(retention=…) is seconds, more than 0")
-        self.provider: JobProvider = provider
+        self.provider: BoundProvider = provider
         self._retention = retention
         self._client = Client(
             provider.store, self.events, self.signals, self.clock, max_bytes=max_payload_bytes, provider=provider.name,

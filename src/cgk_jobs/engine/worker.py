@@ -12,19 +12,19 @@ from typing import Any
 
 from cgk_jobs import signals
 from cgk_jobs.clock import Clock, monotonic
-from cgk_jobs.engine.budgets import draws_of
-from cgk_jobs.engine.records import Appetite, Budgets, Claim, LogLine, Settlement
+from cgk_jobs.engine.deadlines import Deadlines
+from cgk_jobs.engine.permits import Ended, Permits
+from cgk_jobs.engine.records import Appetite, Budgets, Claim, Exchange, LogLine, Settlement
+from cgk_jobs.engine.settling import budgets_of, settlement_of
 from cgk_jobs.engine.store import Store, WorkerSeat
-from cgk_jobs.errors import JobsError
+from cgk_jobs.errors import InvalidTask, JobsError
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.runtime.execute import Attempt, Pipeline
-from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, Undoing, what_next
+from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, Undoing
 from cgk_jobs.runtime.processes import ProcessPool
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.registry import TaskRegistry
-from cgk_jobs.tasks.task import Task
 from cgk_jobs.wire.ids import to_id
-from cgk_jobs.wire.json import dumps
 
 __all__ = ["Worker"]
 
@@ -62,7 +62,6 @@ class Worker:
         self._lease = lease
         self._running: dict[int, Attempt] = {}
         self._settlements: list[Settlement] = []
-        self._watched_until = float("inf")
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._look = True
@@ -76,10 +75,12 @@ class Worker:
         self._main: asyncio.Task[None] | None = None
         self._upkeep: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._watchdog: asyncio.TimerHandle | None = None
+        self._deadlines = Deadlines(self._running, self._loop)
         self._silence: list[Any] = []
         self._known_version = -1
         self._appetite_tasks: dict[str, Budgets | None] = {}
+        self.permits: Permits | None = None
+        """Where given, it claims only what it is permitted to; without, all it has room for."""
         self.started = 0
         """Attempts begun."""
         self.looked_at = monotonic()
@@ -121,11 +122,13 @@ class Worker:
         if self._main is not None:
             await self._main
         await asyncio.gather(*self._upkeep, return_exceptions=True)
-        for timer in (self._timer, self._watchdog):
-            if timer is not None:
-                timer.cancel()
+        self._deadlines.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         for silence in self._silence:
             silence()
+        if self.permits is not None:
+            self.permits.end()
         if self._seat is not None:
             await self._seat.leave()
             self._emitter.emit(signals.WORKER_STOPPED, "platform", worker=self._seat.id)
@@ -156,6 +159,18 @@ class Worker:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to wake
                 self._loop.call_soon_threadsafe(self._room.set)
 
+    async def claim_one(self, queue: str) -> Ended | None:
+        """Claim one run of ``queue``, in fair order, and wait for the end of its attempt; ``None``: there was none.
+
+        Only for a worker that claims by permits.
+        """
+        if self.permits is None:
+            raise InvalidTask("this worker claims by itself: no provider wakes it")
+        answer = self.permits.add(queue)
+        self.wake()
+        # Who asked may be gone, by a connection that broke: the attempt goes on, and its outcome is in the ledger.
+        return await asyncio.shield(answer)
+
     @property
     def idle(self) -> bool:
         """Nothing runs and nothing waits to be settled."""
@@ -180,7 +195,10 @@ class Worker:
             settlements, self._settlements = self._settlements, []
             if not settlements and not look:
                 continue
-            appetite = Appetite(self._queue_names(), free, self._known_tasks()) if look else None
+            appetite = self._appetite(free) if look else None
+            if appetite is None and not settlements:
+                self.looked_at = monotonic()  # it could have claimed, had it been permitted to
+                continue
             try:
                 answer = await self._store.exchange(worker, settlements, appetite)
             except (JobsError, OSError) as error:
@@ -196,12 +214,29 @@ class Worker:
                 _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
             if look:
                 self.looked_at = monotonic()
+            if self.permits is not None:
+                self._account(self.permits, appetite, settlements, answer)
             for claim in answer.claims:
                 self._begin(claim)
             if answer.more:
                 self._look = True
                 self._store.ring()
             self._plan(answer.next_due)
+
+    def _appetite(self, free: int) -> Appetite | None:
+        if self.permits is None:
+            return Appetite(self._queue_names(), free, self._known_tasks())
+        wanted = self.permits.wanted(free)
+        return None if wanted is None else Appetite(wanted[:1], wanted[1], self._known_tasks())
+
+    def _account(
+        self, permits: Permits, appetite: Appetite | None, settlements: Sequence[Settlement], answer: Exchange
+    ) -> None:
+        permits.settled(settlements, answer.stale)
+        if appetite is not None:
+            permits.claimed(appetite.queues[0], appetite.count, answer.claims, more=answer.more)
+        if permits.waiting and not self._stopping:
+            self._look = True
 
     def _free(self) -> int:
         return 0 if self._stopping else self._concurrency - len(self._running)
@@ -221,7 +256,7 @@ class Worker:
     def _known_tasks(self) -> dict[str, Budgets | None]:
         if self._known_version != self._tasks.version:
             self._known_version = self._tasks.version
-            self._appetite_tasks = {task.id: _budgets(task) for task in self._tasks}
+            self._appetite_tasks = {task.id: budgets_of(task) for task in self._tasks}
         return self._appetite_tasks
 
     # -- one attempt -------------------------------------------------------------------------------------------------
@@ -242,64 +277,33 @@ class Worker:
         if type(outcome) is Completed and not lines:
             settlement: Settlement | None = Settlement(claim, "completed", claim.attempt, outcome.result)
         else:
-            settlement = self._settlement(attempt, outcome, lines or [])
+            settlement = settlement_of(
+                attempt,
+                outcome,
+                lines or [],
+                self._clock.micros(),
+                self._jitter.random(),
+                known=claim.task in self._tasks,
+            )
         if self._running.pop(claim.seq, None) is None:
             return
         if settlement is not None:
             self._settlements.append(settlement)
+        elif self.permits is not None:
+            self.permits.lost(claim)
         if self._emitter.active:
             self._tell(attempt, outcome, settlement)
         self._look = True
         self._room.set()
 
-    def _settlement(
-        self, attempt: Attempt, outcome: Outcome, lines: Sequence[tuple[int, str, str]]
-    ) -> Settlement | None:
-        claim, declared = attempt.claim, attempt.declared
-        following = what_next(outcome, declared.retry, claim.attempt, self._clock.micros(), self._jitter.random())
-        if following is None:
-            return None
-        kept = None
-        if isinstance(outcome, Suspended) and claim.slots is not None:
-            held = [draw.key for draw in draws_of(claim, _budgets(declared), None) if draw.hold_while_waiting]
-            kept = dumps(held) if held else None
-        hold = following.hold
-        if isinstance(outcome, PutBack) and hold is None and claim.task not in self._tasks:
-            hold = f"unknown-task:{claim.task}"
-        return Settlement(
-            claim, following.state, following.attempt, following.result, following.error, following.due_at, hold,
-            following.outcome, tuple(LogLine(*line) for line in lines), kept, following.failing,
-        )  # fmt: skip
-
     def _note_start(self, attempt: Attempt) -> None:
-        deadline = attempt.deadline = self._loop.time() + attempt.declared.timeout
-        # One timer, for the earliest end: setting one for each attempt would cost as much as the attempt.
-        if deadline < self._watched_until:
-            self._watch(deadline)
+        self._deadlines.watch(attempt)
         if self._emitter.active:
             claim = attempt.claim
             self._emitter.emit(
                 signals.RUN_STARTED, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce), task=claim.task,
                 attempt=claim.attempt, event_id=to_id(claim.event_seq, claim.nonce),
             )  # fmt: skip
-
-    def _watch(self, deadline: float) -> None:
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-        self._watched_until = deadline
-        self._watchdog = self._loop.call_at(deadline, self._end_overdue)
-
-    def _end_overdue(self) -> None:
-        now = self._loop.time()
-        following = float("inf")
-        for attempt in tuple(self._running.values()):
-            if attempt.deadline <= now:
-                attempt.end("timeout")
-            else:
-                following = min(following, attempt.deadline)
-        self._watched_until = following
-        if following < float("inf"):
-            self._watch(following)
 
     def cancel(self, seq: int) -> None:
         """End an attempt of this worker because its run was cancelled."""
@@ -356,6 +360,9 @@ class Worker:
         for attempt in tuple(self._running.values()):
             attempt.end("lost")
         # Whatever they do from now on is refused, so a handler that won't end has no claim to hold the others up.
+        if self.permits is not None:
+            for attempt in self._running.values():
+                self.permits.lost(attempt.claim)
         self._running.clear()
         seat, self._seat = self._seat, None
         if seat is not None:
@@ -380,7 +387,3 @@ class Worker:
                 if lines:
                     with contextlib.suppress(JobsError, OSError):
                         await self._store.append_log(attempt.claim, [LogLine(*line) for line in lines])
-
-
-def _budgets(task: Task[Any]) -> Budgets | None:
-    return Budgets(task.concurrency, task.rates) if task.concurrency or task.rates else None

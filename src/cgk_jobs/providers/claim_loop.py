@@ -7,8 +7,9 @@ from cgk_jobs.engine.scheduler import Scheduler
 from cgk_jobs.engine.store import Store
 from cgk_jobs.engine.upkeep import Upkeep
 from cgk_jobs.engine.worker import Worker
+from cgk_jobs.providers.bound import WorkOrder
 from cgk_jobs.providers.capabilities import EMBEDDED, Capabilities
-from cgk_jobs.providers.provider import Health, WorkOrder
+from cgk_jobs.providers.provider import Health
 
 __all__ = ["ClaimLoop", "ClaimLoopProvider"]
 

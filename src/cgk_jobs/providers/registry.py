@@ -8,9 +8,9 @@ from cgk_jobs.clock import Clock, SystemClock
 from cgk_jobs.engine.sqlite.store import SqliteStore
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import NotConfigured, Unsupported
+from cgk_jobs.providers.bound import BoundProvider, ProviderSettings
 from cgk_jobs.providers.capabilities import EMBEDDED, POSTGRES, Capabilities
 from cgk_jobs.providers.claim_loop import ClaimLoopProvider
-from cgk_jobs.providers.provider import JobProvider, ProviderSettings
 
 __all__ = ["CAPABILITIES", "create_provider"]
 
@@ -18,7 +18,7 @@ CAPABILITIES: Mapping[str, Capabilities] = {"embedded": EMBEDDED, "postgres": PO
 """What each provider of this version can do."""
 
 
-def create_provider(settings: ProviderSettings, clock: Clock | None = None) -> JobProvider:
+def create_provider(settings: ProviderSettings, clock: Clock | None = None) -> BoundProvider:
     """The provider the settings name, not started.
 
     Raises ``Unsupported`` for one this version lacks, and ``NotConfigured`` where its driver is not installed.
