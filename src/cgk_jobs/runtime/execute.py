@@ -47,7 +47,7 @@ from cgk_jobs.tenancy.context import PLATFORM_SCOPE, enter_scope, tenant_scope
 from cgk_jobs.tenancy.ids import PLATFORM
 from cgk_jobs.wire.json import dumps, loads
 
-__all__ = ["Attempt", "EndReason", "Isolated", "Pipeline", "newer_version_hold"]
+__all__ = ["Attempt", "EndReason", "Isolated", "Pipeline", "encode_result", "newer_version_hold"]
 
 _logger = logging.getLogger("cgk_jobs.run")
 
@@ -244,10 +244,7 @@ class Pipeline:
             attempt.in_thread = False
 
     def _encode(self, result: Any) -> str:
-        try:
-            text = dumps(result)
-        except ValueError as error:
-            raise InvalidEvent(f"the handler's result: {error}. Return something JSON has") from error
+        text = encode_result(result)
         if len(text) > self._services.max_result_bytes:
             raise PayloadTooLarge(
                 f"the handler's result has {len(text):,} characters of JSON, the limit is "
@@ -277,6 +274,14 @@ class Pipeline:
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
             return Failed(RuntimeError(f"the handler raised {type(error).__name__}"))
         return Failed(error, final=isinstance(error, InvalidTask))
+
+
+def encode_result(result: Any) -> str:
+    """The JSON text of what a handler returned. Raises ``InvalidTask``: it is the same at the next attempt."""
+    try:
+        return dumps(result)
+    except ValueError as error:
+        raise InvalidTask(f"the handler's result: {error}. Return what JSON has, or a model") from error
 
 
 def _is_suspension(error: BaseException) -> bool:

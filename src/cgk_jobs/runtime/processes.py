@@ -21,7 +21,7 @@ from typing import Any, cast
 
 from cgk_jobs.errors import InvalidTask, NonRetryable, RetryAfter, Unsupported
 from cgk_jobs.runtime.delivery import Claim
-from cgk_jobs.runtime.execute import Attempt, decode_input
+from cgk_jobs.runtime.execute import Attempt, decode_input, encode_result
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.tenancy.context import PLATFORM_SCOPE, enter_scope, tenant_scope
 from cgk_jobs.tenancy.ids import PLATFORM
@@ -115,11 +115,11 @@ def _child_run(place: tuple[str, str], claim: Claim, pipe: Connection) -> tuple[
         context = ProcessContext(claim, declared.retry.max_attempts, event, pipe)
         handler = declared.handler
         result = handler(event, context) if declared.wants_context else handler(event)
-        return ("result", None if result is None else dumps(result))
+        return ("result", None if result is None else encode_result(result))
     except RetryAfter as error:
         return ("retry_after", error.when)
     except BaseException as error:
-        final = isinstance(error, NonRetryable)
+        final = isinstance(error, NonRetryable | InvalidTask)
         names = [kind.__name__ for kind in type(error).__mro__]
         return ("error", (type(error).__name__, str(error), traceback.format_exc(), final, names))
 

@@ -128,7 +128,10 @@ async def run_step(
 def _encoded(ctx: Context, asked: Asked, result: Any) -> str | None:
     if result is None:
         return None
-    stored = dumps(result)
+    try:
+        stored = dumps(result)
+    except ValueError as error:
+        raise InvalidTask(f"the result of step {asked.name!r}: {error}. Return what JSON has, or a model") from error
     limit = ctx.services.max_result_bytes
     if len(stored) > limit:
         raise PayloadTooLarge(
@@ -171,7 +174,8 @@ async def _try(ctx: Context, asked: Asked, call: Callable[[], Any], options: Ste
         try:
             with history.at_work():
                 return await _call(ctx, asked, call, options)
-        except StaleClaim:
+        except (StaleClaim, InvalidTask, PayloadTooLarge):
+            # What can't be kept can't be kept the next time either, and the function would do its work once more.
             raise
         except Exception as failure:
             if policy is None:
