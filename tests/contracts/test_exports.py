@@ -147,7 +147,7 @@ RUN = [
     "metadata",
 ]
 
-LATER_IN_JOBS = ["asgi", "webhook"]
+LATER_IN_JOBS = ["webhook"]
 
 
 def test_the_package_exports_what_is_promised_and_nothing_by_accident() -> None:

@@ -17,7 +17,7 @@ from cgk_jobs.engine.permits import Ended, Permits
 from cgk_jobs.engine.records import Appetite, Budgets, Claim, Exchange, LogLine, Settlement
 from cgk_jobs.engine.settling import budgets_of, settlement_of
 from cgk_jobs.engine.store import Store, WorkerSeat
-from cgk_jobs.errors import InvalidTask, JobsError
+from cgk_jobs.errors import JobsError
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.runtime.execute import Attempt, Pipeline
 from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, Undoing
@@ -58,7 +58,7 @@ class Worker:
         self._emitter = emitter
         self._clock = clock
         self._queues = tuple(queues) if queues else None
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._lease = lease
         self._running: dict[int, Attempt] = {}
         self._settlements: list[Settlement] = []
@@ -79,8 +79,9 @@ class Worker:
         self._silence: list[Any] = []
         self._known_version = -1
         self._appetite_tasks: dict[str, Budgets | None] = {}
-        self.permits: Permits | None = None
-        """Where given, it claims only what it is permitted to; without, all it has room for."""
+        self._permits = Permits()
+        self.claims_by_itself = True
+        """Whether it claims all it has room for, or only what it is permitted to (``claim_one``)."""
         self.started = 0
         """Attempts begun."""
         self.looked_at = monotonic()
@@ -90,7 +91,7 @@ class Worker:
 
     async def start(self) -> None:
         """Take a seat at the ledger and begin to claim."""
-        seat = self._seat = await self._store.take_seat(self._queue_names(), self._concurrency, self._lease)
+        seat = self._seat = await self._store.take_seat(self.queues, self.concurrency, self._lease)
         seat.listen(self.wake)
         self._silence.append(self._store.listen(self))
         await self._rescue()
@@ -99,7 +100,7 @@ class Worker:
             self._loop.create_task(self._beat(seat.id), name="cgk-jobs-heartbeat"),
             self._loop.create_task(self._write_logs(), name="cgk-jobs-logs"),
         ]
-        self._emitter.emit(signals.WORKER_STARTED, "platform", worker=seat.id, concurrency=self._concurrency)
+        self._emitter.emit(signals.WORKER_STARTED, "platform", worker=seat.id, concurrency=self.concurrency)
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more, give running attempts ``grace`` seconds, put back what is left without spending an attempt."""
@@ -127,15 +128,16 @@ class Worker:
             self._timer.cancel()
         for silence in self._silence:
             silence()
-        if self.permits is not None:
-            self.permits.end()
+        self._permits.end()
         if self._seat is not None:
             await self._seat.leave()
             self._emitter.emit(signals.WORKER_STOPPED, "platform", worker=self._seat.id)
         self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._processes.close)
 
-    def _queue_names(self) -> tuple[str, ...]:
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues it claims from, in this order."""
         return self._queues or tuple(dict.fromkeys(task.queue for task in self._tasks)) or ("default",)
 
     # -- hints from the store ----------------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ class Worker:
         if self._stopping:
             return False
         self.wake()
-        return len(self._running) < self._concurrency
+        return len(self._running) < self.concurrency
 
     def finished(self, seqs: Sequence[int]) -> None:
         """Runs ended: nothing to do for a worker."""
@@ -162,11 +164,12 @@ class Worker:
     async def claim_one(self, queue: str) -> Ended | None:
         """Claim one run of ``queue``, in fair order, and wait for the end of its attempt; ``None``: there was none.
 
-        Only for a worker that claims by permits.
+        For a worker that does not claim by itself; one that does answers ``None``.
         """
-        if self.permits is None:
-            raise InvalidTask("this worker claims by itself: no provider wakes it")
-        answer = self.permits.add(queue)
+        if self.claims_by_itself or self._stopping:
+            self.wake()
+            return None
+        answer = self._permits.add(queue)
         self.wake()
         # Who asked may be gone, by a connection that broke: the attempt goes on, and its outcome is in the ledger.
         return await asyncio.shield(answer)
@@ -178,8 +181,8 @@ class Worker:
 
     @property
     def has_room(self) -> bool:
-        """A slot is free."""
-        return len(self._running) < self._concurrency
+        """A slot is free that nobody has a permit for yet."""
+        return len(self._running) + self._permits.waiting < self.concurrency
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -214,8 +217,9 @@ class Worker:
                 _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
             if look:
                 self.looked_at = monotonic()
-            if self.permits is not None:
-                self._account(self.permits, appetite, settlements, answer)
+            self._permits.settled(settlements, answer.stale)
+            if appetite is not None and not self.claims_by_itself:
+                self._account(appetite, answer)
             for claim in answer.claims:
                 self._begin(claim)
             if answer.more:
@@ -224,22 +228,18 @@ class Worker:
             self._plan(answer.next_due)
 
     def _appetite(self, free: int) -> Appetite | None:
-        if self.permits is None:
-            return Appetite(self._queue_names(), free, self._known_tasks())
-        wanted = self.permits.wanted(free)
+        if self.claims_by_itself:
+            return Appetite(self.queues, free, self._known_tasks())
+        wanted = self._permits.wanted(free)
         return None if wanted is None else Appetite(wanted[:1], wanted[1], self._known_tasks())
 
-    def _account(
-        self, permits: Permits, appetite: Appetite | None, settlements: Sequence[Settlement], answer: Exchange
-    ) -> None:
-        permits.settled(settlements, answer.stale)
-        if appetite is not None:
-            permits.claimed(appetite.queues[0], appetite.count, answer.claims, more=answer.more)
-        if permits.waiting and not self._stopping:
+    def _account(self, appetite: Appetite, answer: Exchange) -> None:
+        self._permits.claimed(appetite.queues[0], appetite.count, answer.claims, more=answer.more)
+        if self._permits.waiting and not self._stopping:
             self._look = True
 
     def _free(self) -> int:
-        return 0 if self._stopping else self._concurrency - len(self._running)
+        return 0 if self._stopping else self.concurrency - len(self._running)
 
     def _plan(self, next_due: int | None) -> None:
         if next_due is not None and not self._clock.manual:
@@ -289,8 +289,8 @@ class Worker:
             return
         if settlement is not None:
             self._settlements.append(settlement)
-        elif self.permits is not None:
-            self.permits.lost(claim)
+        else:
+            self._permits.lost(claim)
         if self._emitter.active:
             self._tell(attempt, outcome, settlement)
         self._look = True
@@ -360,9 +360,8 @@ class Worker:
         for attempt in tuple(self._running.values()):
             attempt.end("lost")
         # Whatever they do from now on is refused, so a handler that won't end has no claim to hold the others up.
-        if self.permits is not None:
-            for attempt in self._running.values():
-                self.permits.lost(attempt.claim)
+        for attempt in self._running.values():
+            self._permits.lost(attempt.claim)
         self._running.clear()
         seat, self._seat = self._seat, None
         if seat is not None:
@@ -372,7 +371,7 @@ class Worker:
         if self._main is not None:
             await self._main
         self._stopping = False
-        new = self._seat = await self._store.take_seat(self._queue_names(), self._concurrency, self._lease)
+        new = self._seat = await self._store.take_seat(self.queues, self.concurrency, self._lease)
         new.listen(self.wake)
         self._main = self._loop.create_task(self._work(new.id), name="cgk-jobs-worker")
         self._upkeep.append(self._loop.create_task(self._beat(new.id), name="cgk-jobs-heartbeat"))

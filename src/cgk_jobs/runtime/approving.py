@@ -73,8 +73,8 @@ class ApprovalLink:
 class Links:
     """Signs and reads the links of one application."""
 
-    def __init__(self, keys: Sequence[str], public_url: str | None, clock: Clock) -> None:
-        self._signer = Signer([key.encode() for key in keys]) if keys else None
+    def __init__(self, keys: Sequence[bytes], public_url: str | None, clock: Clock) -> None:
+        self._signer = Signer(keys) if keys else None
         self._public_url = public_url
         self._clock = clock
 
