@@ -78,11 +78,16 @@ class ProcessContext:
         return f"{self.run_id}:{step}"
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("step", "sleep", "sleep_until", "send", "sync", "wait_for", "call", "gather", "map"):
+        if name in _NOT_HERE:
             raise Unsupported(
                 f"ctx.{name}", 'isolation="process"', "Do it in a task of its own that sends an event to this one."
             )
         raise AttributeError(name)
+
+
+_NOT_HERE = frozenset(
+    ("step", "sleep", "sleep_until", "send", "sync", "wait_for", "approval_link", "call", "gather", "map")
+)
 
 
 class _PipeHandler(logging.Handler):
@@ -116,7 +121,7 @@ def _child_run(place: tuple[str, str], claim: Claim, pipe: Connection) -> tuple[
     except RetryAfter as error:
         return ("retry_after", error.when)
     except BaseException as error:
-        final = isinstance(error, NonRetryable)
+        final = isinstance(error, NonRetryable | InvalidTask)
         names = [kind.__name__ for kind in type(error).__mro__]
         return ("error", (type(error).__name__, message_of(error), traceback.format_exc(), final, names))
 

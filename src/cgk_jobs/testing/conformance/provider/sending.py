@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cgk_jobs import Context, InvalidEvent, Jobs, Limit, Retry, Send, Unsupported
+from cgk_jobs.clock import from_micros
 from cgk_jobs.testing.conformance.provider.case import LONG, Ping, ProviderCase, Site
 
 __all__ = ["SendingSuite"]
@@ -46,7 +47,7 @@ class SendingSuite(ProviderCase):
         jobs = site.make_jobs()
         _doubling(jobs)
         async with self.working(site, jobs):
-            asked_at = jobs.clock.now()
+            asked_at = from_micros(jobs.clock.micros())
             sent = await jobs.send(Ping(tenant_id="acme"), delay=1.5)
             run = await self.ended(jobs, sent.run_ids[0])
             assert run.state == "completed"
