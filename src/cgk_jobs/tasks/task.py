@@ -114,6 +114,7 @@ class Task(Generic[InputT]):
     middleware: tuple[Middleware, ...] = ()
     isolation: Isolation = "thread"
     flow: Flow = field(default_factory=Flow)
+    share_payload: bool = False
     is_async: bool = field(init=False)
     wants_context: bool = field(init=False)
     sender: TaskSender | None = field(init=False, default=None)

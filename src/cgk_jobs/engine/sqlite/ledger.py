@@ -36,6 +36,7 @@ from cgk_jobs.engine.sqlite.journal import JournalBook
 from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
 from cgk_jobs.engine.sqlite.tenant_tables import TenantTable
+from cgk_jobs.engine.sqlite.wakeups import WakeupBook
 from cgk_jobs.errors import DuplicateKey, JobsError, QuotaExceeded, TenantClosed
 from cgk_jobs.runtime.execute import newer_version_hold
 from cgk_jobs.wire.ids import COUNTER_BITS, to_id
@@ -64,6 +65,7 @@ class SqliteLedger:
         self.journal = JournalBook(connection, clock)
         self.families = Families(connection, self.configuration, self.inbox, self.desk, self.journal)
         self.waits = WaitBook(connection, clock, self.configuration, self.inbox, self.journal, self.families)
+        self.wakeups = WakeupBook(connection, clock, self.configuration, self.inbox, self.desk)
         self.desk.ended = self.families.ended
         self.inbox.tell_waits = self.waits.sent
         self._pruned_up_to = 0
@@ -322,6 +324,10 @@ class SqliteLedger:
         self.inbox.quotas.recount(self._clock.micros())
         return len(rows)
 
+    def first_seen(self, key: str, until: int) -> bool:
+        """Whether a signed call comes for the first time; it is remembered until a moment."""
+        return self.db.execute(QUERIES["note_seen_call"], (key, until)).rowcount == 1
+
     def prune(self, before: int, count: int) -> int:
         """Delete up to ``count`` runs that finished before a moment, and keys past their time; returns how many runs."""
         last = (before // 1000) << COUNTER_BITS
@@ -331,7 +337,7 @@ class SqliteLedger:
         seqs = json.dumps([seq for (seq,) in rows])
         for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_waits", "delete_runs"):
             self.db.execute(QUERIES[name], (seqs,))
-        for name in ("prune_keys", "prune_throttles"):
+        for name in ("prune_keys", "prune_throttles", "prune_seen_calls"):
             self.db.execute(QUERIES[name], (self._clock.micros(),))
         self.db.execute(QUERIES["prune_unrouted"], (last,))
         self.db.execute(QUERIES["prune_marks"], (last,))
