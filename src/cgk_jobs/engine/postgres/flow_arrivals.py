@@ -93,12 +93,19 @@ class FlowArrivals:
             await self._configuration.see_in(work, unseen)
         if undecided:
             await work.run("keep_arrivals", *zip(*[one.key for one in undecided], strict=True))
-        made_ready, ended = 0, list[int]()
+        made_ready = 0
+        ends: list[tuple[RunKey, str]] = []
         for one in undecided:
-            ready, gone = await self._decide(work, one, held[one.key])
+            ready, fault = await self._decide(work, one, held[one.key])
             made_ready += ready
-            ended += gone
-        return len(rows), made_ready, ended
+            if fault is not None:
+                ends.append((one.key, fault))
+        # Last, since they lock counters of quotas.
+        for key, fault in ends:
+            made_ready += await self._endings.finish(
+                work, [key], "cancelled", self._configuration.now, f"cancelled: {fault}"
+            )
+        return len(rows), made_ready, [key.seq for key, _ in ends]
 
     def _arrival(self, row: Any) -> _Arrival:
         delayed = row["due_at"] > row["created_at"]
@@ -115,7 +122,8 @@ class FlowArrivals:
             return _Arrival(row, event, None, "its payload is not JSON")
         return _Arrival(row, event, target, None)
 
-    async def _decide(self, work: Work, one: _Arrival, now: int) -> tuple[int, list[int]]:
+    async def _decide(self, work: Work, one: _Arrival, now: int) -> tuple[int, str | None]:
+        """How many runs became ready, and why this one does not become a run of its own."""
         fresh = Fresh(FlowKeys(None, None, None))
         freed, fault = 0, one.fault
         if one.target is not None and one.target.flow:
@@ -131,11 +139,8 @@ class FlowArrivals:
                 else:
                     fault = f"run {to_id(outcome.seq, outcome.nonce)} stands for it"
         if fault is not None:
-            ready = await self._endings.finish(
-                work, [one.key], "cancelled", self._configuration.now, f"cancelled: {fault}"
-            )
-            return freed + ready, [one.row["seq"]]
-        return freed + await self._settle(work, one, fresh, now), []
+            return freed, fault
+        return freed + await self._settle(work, one, fresh, now), None
 
     async def _settle(self, work: Work, one: _Arrival, fresh: Fresh, now: int) -> int:
         row = one.row
