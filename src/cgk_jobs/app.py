@@ -12,27 +12,33 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from pydantic import BaseModel
 
+from cgk_jobs.approvals import Approval, Approvals
 from cgk_jobs.client import Client
 from cgk_jobs.clock import Clock, SystemClock
 from cgk_jobs.controls import Queues, Schedules
 from cgk_jobs.engine.journal import StoreJournal
-from cgk_jobs.engine.records import Subscription
+from cgk_jobs.engine.subscribing import subscription_of
 from cgk_jobs.errors import InvalidEvent, InvalidTask, NotConfigured, Unsupported
 from cgk_jobs.events import Event, EventRegistry
 from cgk_jobs.events.codec import DEFAULT_MAX_BYTES
 from cgk_jobs.events.sent import Duration, Send, Sent
 from cgk_jobs.portal import LoopThread
 from cgk_jobs.providers.bound import BoundProvider, Running, WorkOrder
+from cgk_jobs.providers.moving import Move
+from cgk_jobs.providers.outbox import Outbox
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.runs import Runs
+from cgk_jobs.runtime.approving import Links
 from cgk_jobs.runtime.context import MAX_DEPTH, Services
 from cgk_jobs.runtime.processes import place_of
-from cgk_jobs.settings import Settings, load_settings
+from cgk_jobs.settings import Settings, load_outside, load_settings
 from cgk_jobs.signals import Signals
 from cgk_jobs.sync import SyncJobs
 from cgk_jobs.tasks.group import TaskGroup
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.tenants import Tenants, TenantSource
+from cgk_jobs.web.router import Router
+from cgk_jobs.web.site import Site
 
 __all__ = ["Jobs"]
 
@@ -84,19 +90,25 @@ class Jobs(TaskGroup):
             provider.store, self.events, self.signals, self.clock, max_bytes=max_payload_bytes, provider=provider.name,
             transactional=provider.capabilities.transactional_send,
         )  # fmt: skip
+        outside = self.settings or load_outside()
+        links = Links(outside.signing_keys, outside.public_url, self.clock)
+        self._approvals = Approvals(links, provider.store.reads, self._client.event_class, self._send)
         self._services = Services(
             journal=StoreJournal(provider.store),
             send=self._send,
             clock=self.clock,
             max_result_bytes=max_payload_bytes,
             find_event=self._client.event_class,
+            links=links,
             max_depth=max_call_depth,
         )
         self.runs = Runs(provider.store, self._cancel_here)
         self.tenants = Tenants(provider.store, self.clock, self.signals)
-        self.schedules = Schedules(provider.store, self.tasks, self.tenants, self.clock)
+        self.schedules = Schedules(provider.store, self.tasks, self.tenants, self.clock, self.declare)
         self.queues = Queues(provider.store)
+        self._outbox = Outbox(provider, self.tasks, self.clock)
         self._running: Running | None = None
+        self._starting = asyncio.Lock()
         self._runner_loop: LoopThread | None = None
         self._subscribed = -1
         self._portal = LoopThread()
@@ -162,7 +174,14 @@ class Jobs(TaskGroup):
     async def _send(self, event: Any, *events: Any, **options: Any) -> Any:
         if self._subscribed != self.tasks.version:
             await self.declare()
-        return await self._client.send(event, *events, **options)
+        answer = await self._client.send(event, *events, **options)
+        await self._hand_out()
+        return answer
+
+    async def _hand_out(self) -> None:
+        # Where workers run in this process, their relay does it.
+        if self._outbox.needed and self._running is None:
+            await self._outbox.hand_out()
 
     async def send_many(self, items: Iterable[Event | Send], connection: Any = None) -> list[Sent]:
         """Send a batch in one transaction, or in that of ``connection``.
@@ -170,12 +189,16 @@ class Jobs(TaskGroup):
         Answers in the order given: accepted, duplicate, or refused and why.
         """
         await self.declare()
-        return await self._client.send_many(items, connection)
+        sent = await self._client.send_many(items, connection)
+        await self._hand_out()
+        return sent
 
     async def send_task(self, task: Task[Any], payload: BaseModel, options: dict[str, Any]) -> Sent:
         """What ``task.send`` does."""
         await self.declare()
-        return await self._client.send_task(task, payload, options)
+        sent = await self._client.send_task(task, payload, options)
+        await self._hand_out()
+        return sent
 
     async def call_task(self, task: Task[Any], payload: BaseModel, timeout: Duration | None) -> Any:
         """What ``task.trigger_and_wait`` does."""
@@ -199,6 +222,25 @@ class Jobs(TaskGroup):
             )
         sent = await self.send(event)
         return await self.runs.wait_for_sent(sent, timeout)
+
+    async def approval(self, token: str) -> Approval:
+        """What an approval link asks for, to be shown before its holder answers; sends nothing."""
+        return await self._approvals.read(token)
+
+    async def approve(self, token: str, /, **fields: Any) -> Sent:
+        """Answer a run by its approval link (``ctx.approval_link``): sends the link's event, for the link's tenant, once.
+
+        ``fields``: those the link does not settle. Call it for a form that was sent or a button, never for a mere visit of
+        the link: mail programs visit links too. A second time is a ``duplicate``. Raises ``InvalidToken`` for a forged,
+        damaged or expired link, ``RunNotFound``, ``InvalidEvent``, ``UnknownEvent``, ``TenantMismatch``, ``DuplicateKey``
+        where it was answered otherwise before, ``RunFailed``, ``RunCancelled`` or ``RunExpired`` where the run that asked
+        ended so; nothing is sent then.
+        """
+        return await self._approvals.approve(token, fields)
+
+    def mover(self) -> Move:
+        """What a move to another provider works on; ``cgk jobs migrate`` runs it (``providers/moving.py``)."""
+        return self._outbox.mover()
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -229,7 +271,9 @@ class Jobs(TaskGroup):
         self._runner_loop.call(work)
         return _Done()
 
-    async def _start(self, concurrency: int, queues: Sequence[str] | None, lease: float, scheduler: bool) -> None:
+    async def _start(
+        self, concurrency: int, queues: Sequence[str] | None, lease: float, scheduler: bool, on_call: bool = False
+    ) -> None:
         for task in self.tasks:
             if task.isolation == "process":
                 place_of(task)
@@ -238,7 +282,7 @@ class Jobs(TaskGroup):
             await self._check_tenants()
         order = WorkOrder(
             self.tasks, self._services, self.tenants.active, self.signals, self.clock, concurrency, queues, lease,
-            scheduler, self._retention,
+            scheduler, self._retention, on_call,
         )  # fmt: skip
         self._running = await self.provider.start(order)
 
@@ -323,9 +367,20 @@ class Jobs(TaskGroup):
         """The same methods, blocking, for programs without an event loop."""
         return SyncJobs(self, self._portal)
 
-    def asgi(self) -> NoReturn:
-        """Not in this version."""
-        raise Unsupported("jobs.asgi()", "this version", "Use the commands: cgk jobs runs, show, schedules.")
+    def asgi(self) -> Router:
+        """An ASGI application to be mounted in the web application: what providers call, and ``/health``.
+
+        In a process that was not started it works when it is called, and only then: for hosts that run no worker.
+        """
+        return Site(self.provider.store, self._on_call, lambda: self._running).app()
+
+    async def _on_call(self) -> Running:
+        async with self._starting:
+            if self._running is None:
+                await self._start(DEFAULT_CONCURRENCY, None, DEFAULT_LEASE, scheduler=False, on_call=True)
+            running = self._running
+        assert running is not None  # noqa: S101 - started above
+        return running
 
     def webhook(self, *_: Any, **__: Any) -> NoReturn:
         """Not in this version."""
@@ -338,17 +393,3 @@ class _Done:
     def __await__(self) -> Generator[None, None, None]:
         return
         yield
-
-
-def subscription_of(task: Task[Any]) -> Subscription:
-    """What senders must know of a task."""
-    return Subscription(
-        task.id,
-        task.on.event_name if task.on is not None else "",
-        task.queue,
-        task.priority.rank,
-        task.priority.level,
-        task.expires,
-        ",".join(task.tags),
-        task.flow.stored(),
-    )

@@ -7,10 +7,13 @@ reach, and has no row gets one: that is the outbox. An installation whose worker
 
 from __future__ import annotations
 
+from base64 import b32encode
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from secrets import token_bytes
 from typing import NamedTuple, Protocol
 
-__all__ = ["ActiveProvider", "Demand", "Outstanding", "WakeupRecord", "Wakeups"]
+__all__ = ["ActiveProvider", "Demand", "Outstanding", "WakeupRecord", "Wakeups", "new_wakeup_id"]
 
 
 class ActiveProvider(NamedTuple):
@@ -28,7 +31,7 @@ class WakeupRecord(NamedTuple):
     """A wake-up for a run. Moments are microseconds since 1970 UTC.
 
     ``lane``: the run's priority. ``reference``: the provider's name for it; empty until it has acknowledged it.
-    ``payload``: only where it was asked for.
+    ``payload``: only where it was asked for. ``again``: it takes the place of one that did not ring in time.
     """
 
     id: str
@@ -41,14 +44,16 @@ class WakeupRecord(NamedTuple):
     due_at: int
     reference: str = ""
     payload: str | None = None
+    again: bool = False
 
 
-class Demand(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Demand:
     """What a relay asks for.
 
     ``provider``: to whom they go. ``ahead``: microseconds from now up to which runs that are due later get theirs already.
     ``per_queue``: how many wake-ups of a queue that are due may be at the provider at a time, and as many that are due later.
-    ``count``: the most in one answer. ``repeat_after``: microseconds after which one that was not acknowledged is handed out
+    ``most``: in one answer. ``repeat_after``: microseconds after which one that was not acknowledged is handed out
     again. ``overdue_after``: microseconds after which a wake-up that has not rung is given up and another one made.
     ``with_payload``: tasks whose payload the provider may see.
     """
@@ -56,20 +61,30 @@ class Demand(NamedTuple):
     provider: str
     ahead: int
     per_queue: int = 1_000
-    count: int = 500
+    most: int = 500
     repeat_after: int = 10_000_000
     overdue_after: int = 30_000_000
     with_payload: frozenset[str] = frozenset()
 
 
 class Outstanding(NamedTuple):
-    """Wake-ups of one provider, counted: handed over, not acknowledged, refused by it, due and not rung, to be taken back."""
+    """Wake-ups of one provider, counted.
+
+    ``handed``: acknowledged by it. ``overdue``: those of them that are due and have not rung. ``unacknowledged``: handed out,
+    and whether it has them is not known. ``refused``: it never will. ``obsolete``: replaced or not needed, and counted nowhere
+    else.
+    """
 
     handed: int = 0
     unacknowledged: int = 0
     refused: int = 0
     overdue: int = 0
     obsolete: int = 0
+
+
+def new_wakeup_id() -> str:
+    """A new id: ``w`` and 125 random bits in base32. Nobody guesses one, and no two are alike."""
+    return "w" + b32encode(token_bytes(16)).decode()[:25].lower()
 
 
 class Wakeups(Protocol):
@@ -123,4 +138,8 @@ class Wakeups(Protocol):
 
     def count_wakeups(self) -> Awaitable[Mapping[str, Outstanding]]:
         """What is outstanding, by provider."""
+        ...
+
+    def first_seen(self, key: str, until: int) -> Awaitable[bool]:
+        """Whether a signed call, known by ``key``, comes for the first time; it is remembered until a moment (microseconds)."""
         ...

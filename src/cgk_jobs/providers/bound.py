@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,8 @@ from cgk_jobs.clock import Clock
 from cgk_jobs.engine.scheduler import TenantList
 from cgk_jobs.engine.store import Store
 from cgk_jobs.providers.capabilities import Capabilities
-from cgk_jobs.providers.provider import Health
+from cgk_jobs.providers.provider import AsgiApp, Health, JobProvider
+from cgk_jobs.providers.tenant_names import TenantNames
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.registry import TaskRegistry
@@ -66,6 +67,8 @@ class WorkOrder:
     lease: float
     scheduler: bool
     retention: float
+    on_call: bool = False
+    """This process works only while it is called, and may be put to sleep after each call."""
 
 
 class BoundProvider(Protocol):
@@ -84,6 +87,15 @@ class BoundProvider(Protocol):
     @property
     def store(self) -> Store:
         """The ledger whose runs it wakes."""
+        ...
+
+    @property
+    def names(self) -> TenantNames:
+        """How providers are told of tenants."""
+        ...
+
+    def hosted(self, name: str) -> JobProvider:
+        """The hosted provider of that name, of these settings. Raises ``NotConfigured`` where some are missing."""
         ...
 
     async def start(self, order: WorkOrder) -> Running:
@@ -126,6 +138,18 @@ class Running(Protocol):
 
     async def upkeep(self) -> int:
         """Expire and prune now; returns how many runs were deleted."""
+        ...
+
+    async def drain(self, budget: float) -> Mapping[str, int]:
+        """Fire what is due and work off what is ready for ``budget`` seconds: ``{"runs", "left"}``."""
+        ...
+
+    async def flush(self) -> None:
+        """Hand out the wake-ups there are to be handed out now."""
+        ...
+
+    def routes(self) -> Mapping[str, AsgiApp]:
+        """What providers' calls are answered by, by path; one with a slash at its end stands for all below it."""
         ...
 
     def health(self) -> Health:

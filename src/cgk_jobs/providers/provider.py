@@ -110,7 +110,7 @@ class Answer(NamedTuple):
 Deliver = Callable[[Call], Awaitable[Answer]]
 """Claim, execute, settle. Raises ``ProviderUnavailable`` where the ledger can't be reached: answer 503."""
 Drain = Callable[[float], Awaitable[Mapping[str, int]]]
-"""Look at the clock, hand out wake-ups, and work off what is due, for so many seconds: ``{"ticks", "runs", "left"}``."""
+"""Fire schedules, hand out wake-ups, and work off what is due, for so many seconds: ``{"runs", "left"}``."""
 AsgiApp = Callable[
     [
         MutableMapping[str, Any],
@@ -233,6 +233,8 @@ class JobProvider(Protocol):
 
     def routes(self, deliver: Deliver, drain: Drain) -> Mapping[str, AsgiApp]:
         """What ``jobs.asgi()`` serves for the vendor's calls, by path below where it is mounted. Empty: none.
+
+        A path with a slash at its end stands for all below it.
 
         Each refuses what is not signed before it reads a body (``wire/signing.py``), and answers 2xx only once the ledger
         has what the call led to.

@@ -15,15 +15,18 @@ from cgk_jobs.clock import Clock, from_micros, to_micros
 from cgk_jobs.errors import InvalidEvent, RunCancelled, StaleClaim
 from cgk_jobs.events.event import Event
 from cgk_jobs.events.sent import Duration, Sent
+from cgk_jobs.runtime.approving import ApprovalLink, Links, approval_link
 from cgk_jobs.runtime.calling import Call, as_calls, call_group, prepare
 from cgk_jobs.runtime.delivery import Claim
 from cgk_jobs.runtime.history import History, StepLog
 from cgk_jobs.runtime.matching import Match
+from cgk_jobs.runtime.results import encode_result
 from cgk_jobs.runtime.stepping import run_step, take_options
 from cgk_jobs.runtime.waiting import sleep_until, wait_for, wait_seconds
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.wire.ids import to_id
 from cgk_jobs.wire.json import dumps
+from cgk_jobs.wire.text import storable
 
 if TYPE_CHECKING:
     from cgk_jobs.runtime.context_sync import SyncContext
@@ -55,7 +58,7 @@ class Services:
     ``max_depth``: how many runs deep calls may be.
     """
 
-    __slots__ = ("clock", "find_event", "journal", "max_depth", "max_result_bytes", "send")
+    __slots__ = ("clock", "find_event", "journal", "links", "max_depth", "max_result_bytes", "send")
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Services:
         clock: Clock,
         max_result_bytes: int,
         find_event: Callable[[str], type[Event]],
+        links: Links,
         max_depth: int = MAX_DEPTH,
     ) -> None:
         self.journal = journal
@@ -72,6 +76,7 @@ class Services:
         self.clock = clock
         self.max_result_bytes = max_result_bytes
         self.find_event = find_event
+        self.links = links
         self.max_depth = max_depth
 
 
@@ -161,6 +166,10 @@ class Context:
         lines, self._lines = self._lines, None
         return lines or []
 
+    def give_back(self, lines: list[tuple[int, str, str]]) -> None:
+        """Lines that were taken and could not be written: the next to take some gets them first."""
+        self.lines[:0] = lines
+
     @property
     def sync(self) -> SyncContext:
         """The same operations, blocking: for plain functions, which run in a thread."""
@@ -184,8 +193,8 @@ class Context:
         - ``connection=``: the result is committed with what the function writes on this connection.
 
         Raises ``StaleClaim`` if this attempt lost its run, ``JournalMismatch`` if the code was changed under it,
-        ``ValueError`` for a result without JSON form, ``PayloadTooLarge``, ``InvalidTask`` and ``Unsupported`` for options
-        that can't work, and whatever ``function`` raises.
+        ``InvalidResult`` (a ``ValueError``) for a result that can't be stored, ``PayloadTooLarge``, ``InvalidTask`` and
+        ``Unsupported`` for options that can't work, and whatever ``function`` raises.
         """
         options = take_options(name, function, kwargs)
         return await run_step(self, name, partial(function, *args, **kwargs), options)
@@ -220,10 +229,26 @@ class Context:
         only a later one counts. ``name``: of the entry in the journal, the event's by default. Raises ``WaitTimeout`` after
         ``timeout`` seconds, ``UnknownEvent``, ``InvalidEvent`` for a field one of the events lacks.
         """
+        return await wait_for(self, self._class_of(event), match, timeout, name)
+
+    def _class_of(self, event: type[Event] | str) -> type[Event]:
         cls = self.services.find_event(event) if isinstance(event, str) else event
         if not cls.event_name:
             raise InvalidEvent(f'{cls.__qualname__} has no event name, so none is ever sent: class …(Event, name="…")')
-        return await wait_for(self, cls, match, timeout, name)
+        return cls
+
+    def approval_link(
+        self, event: type[Event] | str, match: Match = None, *, expires: Duration, name: str | None = None
+    ) -> ApprovalLink:
+        """A signed link by which a person sends ``event`` to this tenant, without signing in: ``link.url``, ``link.token``.
+
+        ``match`` as in :meth:`wait_for`: fields the link settles; who answers gives the others. Good for ``expires``
+        (seconds or ``timedelta``). Answered twice the same it is sent once; answered otherwise the second time is
+        ``DuplicateKey``. ``name``: links of this run with the same name are one decision; by default those with the same
+        fields are. Raises ``NotConfigured`` without ``JOBS_SIGNING_KEY``, ``UnknownEvent``, ``InvalidEvent`` for a field one
+        of the events lacks, or a secret one.
+        """
+        return approval_link(self, self._class_of(event), match, expires, name)
 
     def call(self, task: Task[Any], payload: BaseModel, *, name: str | None = None) -> Call:
         """Run another task for this tenant and wait for its result, suspended: ``await ctx.call(task, payload)``.
@@ -269,7 +294,7 @@ class Context:
         """Keep how far the run is (0 to 1), for who looks at it. Raises ``StaleClaim``, ``ValueError``."""
         if not 0 <= fraction <= 1:
             raise ValueError(f"progress({fraction}): a share from 0 to 1")
-        text = dumps({"fraction": fraction, "message": message[:500]})
+        text = dumps({"fraction": fraction, "message": storable(message[:500])})
         if not await self.services.journal.progress(self.claim, text):
             self.cancelled = True
             raise StaleClaim(f"progress was not stored: this attempt lost run {self.run_id}; stop working on it")
@@ -278,9 +303,9 @@ class Context:
         """Keep small facts about the run, for who looks at it: merged into those kept before, ``None`` removes one.
 
         They outlast the attempt. Raises ``PayloadTooLarge`` over 16,384 characters of JSON in all, ``StaleClaim``, and
-        ``ValueError`` for a value without JSON form.
+        ``InvalidResult`` (a ``ValueError``) for a value that can't be stored.
         """
-        if not await self.services.journal.metadata(self.claim, dumps(fields)):
+        if not await self.services.journal.metadata(self.claim, encode_result("the metadata", fields) or "{}"):
             self.cancelled = True
             raise StaleClaim(f"metadata was not stored: this attempt lost run {self.run_id}; stop working on it")
 
@@ -322,9 +347,9 @@ class _RunLog(logging.LoggerAdapter[logging.Logger]):
             return
         try:
             text = str(msg) % args if args else str(msg)
-        except (TypeError, ValueError):
-            text = f"{msg} {args}"
+        except Exception:  # whatever a value's __str__ or a wrong placeholder raises: logging fails no attempt
+            text = f"{msg if isinstance(msg, str) else type(msg).__name__}: its values can't be read"
         if self._kept == MAX_LOG_LINES:
             text = "further lines of this attempt are not kept"
         moment = self._ctx.services.clock.micros()
-        self._ctx.lines.append((moment, logging.getLevelName(level), text[:MAX_LINE]))
+        self._ctx.lines.append((moment, logging.getLevelName(level), storable(text[:MAX_LINE])))

@@ -156,11 +156,14 @@ class Placing:
         if used and opened:
             self._stirred = True
 
-    def reach(self, queue: str, tenant_id: str, vstart: float) -> None:
-        """Runs of the tenant wait up to this place: the next one's is behind it."""
+    def reach(self, queue: str, tenant_id: str, lane: int, vstart: float) -> None:
+        """Runs of the tenant wait up to this place: the next one's of this priority is behind it."""
         key = (tenant_id, queue)
         with self._lock:
             clock = self._clocks.setdefault(key, _Clock(self.cost(tenant_id)))
+            if lane > 0:
+                lanes = clock.preferred = clock.preferred or {}
+                lanes[lane] = max(vstart, lanes.get(lane, 0.0))
             ahead = vstart - max(clock.last, self._now.get(queue, 0.0))
             if ahead > 0:
                 clock.last = vstart
