@@ -104,7 +104,7 @@ class Jobs(TaskGroup):
         )
         self.runs = Runs(provider.store, self._cancel_here)
         self.tenants = Tenants(provider.store, self.clock, self.signals)
-        self.schedules = Schedules(provider.store, self.tasks, self.tenants, self.clock)
+        self.schedules = Schedules(provider.store, self.tasks, self.tenants, self.clock, self.declare)
         self.queues = Queues(provider.store)
         self._outbox = Outbox(provider, self.tasks, self.clock)
         self._running: Running | None = None

@@ -21,7 +21,10 @@
     ├── StaleClaim               this attempt no longer holds its run
     ├── Unsupported              feature, provider, hint
     ├── ProviderUnavailable      the database or vendor can't be reached
+    │   └── WriteRefused         the database answers, and refuses what is to be written
+    ├── ProviderRefused          the vendor will never take this request
     └── NonRetryable             raised by handlers: don't try again
+        ├── InvalidResult        (also ValueError) what a handler or step returned can't be stored
         ├── JournalMismatch      the handler no longer asks for the steps its run's journal has
         └── CallTooDeep          calls within calls within calls
         RetryAfter               raised by handlers: try again then (not an error of the package, so not below JobsError)
@@ -38,6 +41,7 @@ __all__ = [
     "DuplicateKey",
     "ForeignDatabase",
     "InvalidEvent",
+    "InvalidResult",
     "InvalidSchedule",
     "InvalidTask",
     "InvalidToken",
@@ -46,6 +50,7 @@ __all__ = [
     "NonRetryable",
     "NotConfigured",
     "PayloadTooLarge",
+    "ProviderRefused",
     "ProviderUnavailable",
     "QuotaExceeded",
     "RetryAfter",
@@ -61,6 +66,7 @@ __all__ = [
     "UnknownEvent",
     "Unsupported",
     "WaitTimeout",
+    "WriteRefused",
 ]
 
 
@@ -182,11 +188,38 @@ class Unsupported(JobsError):
 
 
 class ProviderUnavailable(JobsError):
-    """The database or vendor does not answer."""
+    """The database or vendor does not answer. ``retry_after``: the seconds it asked to be left alone, if it did."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ProviderRefused(JobsError):
+    """The vendor answered that it does not take this request, and trying again would not change that.
+
+    ``status`` is that of HTTP; ``code`` the vendor's own word for the reason, if it gave one.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class WriteRefused(ProviderUnavailable):
+    """The database answers and refuses to write this: it would again. Nothing of the transaction was stored."""
 
 
 class NonRetryable(JobsError):
     """Raise it in a handler when another attempt can't help: the run fails at once."""
+
+
+class InvalidResult(NonRetryable, ValueError):
+    """What a handler or a step returned can't be stored: it has no JSON form, or text databases don't take.
+
+    The run fails at once, as another attempt would return the same.
+    """
 
 
 class JournalMismatch(NonRetryable):

@@ -31,6 +31,7 @@ PROMISED = [
     "across_tenants",
     "JobsError",
     "InvalidEvent",
+    "InvalidResult",
     "UnknownEvent",
     "RunNotFound",
     "TenantRequired",
@@ -55,6 +56,7 @@ BEYOND = [
     "InvalidTask",
     "InvalidToken",
     "Priority",
+    "ProviderRefused",
     "Quota",
     "QuotaExceeded",
     "StaleClaim",
@@ -79,6 +81,7 @@ BEYOND = [
 
 ERRORS = [
     "InvalidEvent",
+    "InvalidResult",
     "UnknownEvent",
     "RunNotFound",
     "TenantRequired",

@@ -13,14 +13,16 @@ from typing import Any
 from cgk_jobs import signals
 from cgk_jobs.clock import Clock, monotonic
 from cgk_jobs.engine.deadlines import Deadlines
+from cgk_jobs.engine.judging import Judge, budgets_of
+from cgk_jobs.engine.long_runs import write_logs
 from cgk_jobs.engine.permits import Ended, Permits
-from cgk_jobs.engine.records import Appetite, Budgets, Claim, Exchange, LogLine, Settlement
-from cgk_jobs.engine.settling import budgets_of, settlement_of
+from cgk_jobs.engine.records import Appetite, Budgets, Claim, Exchange, Settlement
+from cgk_jobs.engine.settling_apart import is_refusal, settle_apart
 from cgk_jobs.engine.store import Store, WorkerSeat
 from cgk_jobs.errors import JobsError
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.runtime.execute import Attempt, Pipeline
-from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, Undoing
+from cgk_jobs.runtime.outcome import Failed, Outcome, PutBack, Suspended, Undoing
 from cgk_jobs.runtime.processes import ProcessPool
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.registry import TaskRegistry
@@ -34,8 +36,6 @@ POLL = 0.2
 """Seconds after which a worker looks for work without having been woken."""
 DEAF_FOR = 5.0
 """Seconds a handler may take to end once it was told to."""
-LOG_EVERY = 1.0
-"""Seconds after which the lines of an attempt that goes on are written."""
 
 
 class Worker:
@@ -67,6 +67,7 @@ class Worker:
         self._look = True
         self._stopping = False
         self._jitter = random.Random()  # noqa: S311
+        self._judge = Judge(tasks, clock, self._jitter)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="cgk-jobs-handler")
         self._processes = ProcessPool()
         self._processes.on_start = self._note_start
@@ -98,7 +99,7 @@ class Worker:
         self._main = self._loop.create_task(self._work(seat.id), name="cgk-jobs-worker")
         self._upkeep = [
             self._loop.create_task(self._beat(seat.id), name="cgk-jobs-heartbeat"),
-            self._loop.create_task(self._write_logs(), name="cgk-jobs-logs"),
+            self._loop.create_task(write_logs(self._store, self._running), name="cgk-jobs-logs"),
         ]
         self._emitter.emit(signals.WORKER_STARTED, "platform", worker=seat.id, concurrency=self.concurrency)
 
@@ -204,17 +205,10 @@ class Worker:
                 continue
             try:
                 answer = await self._store.exchange(worker, settlements, appetite)
-            except (JobsError, OSError) as error:
-                # Whatever it was, nothing was written: the same again, once the ledger answers. A loop that ended here
-                # would leave a worker that looks alive and does nothing.
-                _logger.error("the ledger does not answer: %s", error)
-                self._settlements[:0] = settlements
-                self._look = True
-                await asyncio.sleep(self._jitter.uniform(0.2, 0.5))
+            except Exception as error:
+                await self._refused(worker, settlements, error)
                 continue
-            for claim in answer.stale:
-                self._emitter.emit(signals.CLAIM_LOST, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce))
-                _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
+            self._note_stale(answer.stale)
             if look:
                 self.looked_at = monotonic()
             self._permits.settled(settlements, answer.stale)
@@ -237,6 +231,28 @@ class Worker:
         self._permits.claimed(appetite.queues[0], appetite.count, answer.claims, more=answer.more)
         if self._permits.waiting and not self._stopping:
             self._look = True
+
+    async def _refused(self, worker: int, settlements: Sequence[Settlement], error: Exception) -> None:
+        """An exchange failed, and nothing of it was written. The same again, once the ledger answers; what it refuses, apart.
+
+        A loop that ended here would leave a worker that looks alive and does nothing.
+        """
+        if is_refusal(error):
+            _logger.error("the ledger refuses what this worker asks", exc_info=error)
+            left, stale = await settle_apart(self._store, worker, settlements, self._judge.failure)
+            self._note_stale(stale)
+            self._permits.settled([item for item in settlements if item not in left], stale)
+        else:
+            _logger.error("the ledger does not answer: %s", error)
+            left = list(settlements)
+        self._settlements[:0] = left
+        self._look = True
+        await asyncio.sleep(self._jitter.uniform(0.2, 0.5))
+
+    def _note_stale(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            self._emitter.emit(signals.CLAIM_LOST, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce))
+            _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
 
     def _free(self) -> int:
         return 0 if self._stopping else self.concurrency - len(self._running)
@@ -262,29 +278,26 @@ class Worker:
     # -- one attempt -------------------------------------------------------------------------------------------------
 
     def _begin(self, claim: Claim) -> None:
-        attempt = Attempt(claim, self._tasks[claim.task])
+        try:
+            attempt = Attempt(claim, self._tasks[claim.task])
+            context = self._pipeline.context_of(claim.tenant_id)
+        except Exception as error:
+            self._settlements.append(self._judge.failure(claim, error))
+            return
         self._running[claim.seq] = attempt
         self.started += 1
-        attempt.runner = self._loop.create_task(
-            self._attempt(attempt), context=self._pipeline.context_of(claim.tenant_id)
-        )
+        attempt.runner = self._loop.create_task(self._attempt(attempt), context=context)
 
     async def _attempt(self, attempt: Attempt) -> None:
-        outcome = await self._pipeline.run(attempt)
         claim = attempt.claim
-        context = attempt.context
-        lines = None if context is None else context.take_lines()
-        if type(outcome) is Completed and not lines:
-            settlement: Settlement | None = Settlement(claim, "completed", claim.attempt, outcome.result)
-        else:
-            settlement = settlement_of(
-                attempt,
-                outcome,
-                lines or [],
-                self._clock.micros(),
-                self._jitter.random(),
-                known=claim.task in self._tasks,
-            )
+        outcome: Outcome
+        settlement: Settlement | None
+        try:
+            outcome = await self._pipeline.run(attempt)
+            settlement = self._judge.settlement(attempt, outcome)
+        except BaseException as error:
+            # Nobody foresaw it. Without an ending the run would hold its slot for as long as this worker lives.
+            outcome, settlement = Failed(error), self._judge.failure(claim, error)
         if self._running.pop(claim.seq, None) is None:
             return
         if settlement is not None:
@@ -347,6 +360,8 @@ class Worker:
                         self.cancel(seq)
             except (JobsError, OSError) as error:
                 _logger.error("the ledger does not answer: %s", error)
+            except Exception:
+                _logger.exception("a heartbeat failed")
             await asyncio.sleep(pause)
 
     async def _rescue(self) -> None:
@@ -376,13 +391,3 @@ class Worker:
         self._main = self._loop.create_task(self._work(new.id), name="cgk-jobs-worker")
         self._upkeep.append(self._loop.create_task(self._beat(new.id), name="cgk-jobs-heartbeat"))
         self.wake()
-
-    async def _write_logs(self) -> None:
-        """Lines of attempts that go on, so that who looks at a long run sees them."""
-        while True:
-            await asyncio.sleep(LOG_EVERY)
-            for attempt in tuple(self._running.values()):
-                lines = attempt.context.take_lines() if attempt.context is not None else []
-                if lines:
-                    with contextlib.suppress(JobsError, OSError):
-                        await self._store.append_log(attempt.claim, [LogLine(*line) for line in lines])

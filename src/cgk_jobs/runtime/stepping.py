@@ -12,10 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from cgk_jobs.clock import to_micros
-from cgk_jobs.errors import InvalidTask, PayloadTooLarge, RetryAfter, StaleClaim, StepFailed
+from cgk_jobs.errors import InvalidResult, InvalidTask, PayloadTooLarge, RetryAfter, StaleClaim, StepFailed
 from cgk_jobs.events.sent import seconds
 from cgk_jobs.runtime.history import Asked, Undo
 from cgk_jobs.runtime.outcome import describe_error
+from cgk_jobs.runtime.results import encode_result
 from cgk_jobs.runtime.retry import delay_before, may_retry
 from cgk_jobs.tasks.policy import Retry
 from cgk_jobs.wire.json import dumps, loads
@@ -126,19 +127,7 @@ async def run_step(
 
 
 def _encoded(ctx: Context, asked: Asked, result: Any) -> str | None:
-    if result is None:
-        return None
-    try:
-        stored = dumps(result)
-    except ValueError as error:
-        raise InvalidTask(f"the result of step {asked.name!r}: {error}. Return what JSON has, or a model") from error
-    limit = ctx.services.max_result_bytes
-    if len(stored) > limit:
-        raise PayloadTooLarge(
-            f"step {asked.name!r}: {len(stored):,} characters of JSON, the limit is {limit:,}. "
-            "Store the data and return a reference to it"
-        )
-    return stored
+    return encode_result(f"the result of step {asked.name!r}", result, ctx.services.max_result_bytes)
 
 
 def _check_time(ctx: Context, asked: Asked, timeout: float | None) -> None:
@@ -174,7 +163,7 @@ async def _try(ctx: Context, asked: Asked, call: Callable[[], Any], options: Ste
         try:
             with history.at_work():
                 return await _call(ctx, asked, call, options)
-        except (StaleClaim, InvalidTask, PayloadTooLarge):
+        except (StaleClaim, InvalidResult, PayloadTooLarge):
             # What can't be kept can't be kept the next time either, and the function would do its work once more.
             raise
         except Exception as failure:

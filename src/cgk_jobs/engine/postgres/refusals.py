@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from cgk_jobs.engine.postgres.address import Address
-from cgk_jobs.errors import JobsError, NotConfigured, ProviderUnavailable
+from cgk_jobs.errors import JobsError, NotConfigured, ProviderUnavailable, WriteRefused
 
 __all__ = ["DRIVER_ERRORS", "is_conflict", "is_lost", "is_pooler_trouble", "refusal"]
 
@@ -26,8 +26,9 @@ def is_conflict(error: BaseException) -> bool:
     """Whether the same transaction may well pass when it is done again: deadlock, serialization, a lock's timeout, or a
     statement prepared before the schema changed."""
     if isinstance(error, asyncpg.UniqueViolationError):
-        # A number given twice, as the database's clock was set back to a moment it had been at.
-        return error.constraint_name == "runs_pkey"
+        # A number given twice, as the database's clock was set back to a moment it had been at; or a wake-up passed on to a
+        # run that got its own at the same moment.
+        return error.constraint_name in ("runs_pkey", "wakeups_of_run")
     return _state(error) in _CONFLICTS or isinstance(error, asyncpg.InvalidCachedStatementError)
 
 
@@ -60,7 +61,7 @@ def refusal(error: BaseException, address: Address, *, connecting: bool = False)
             "worker login that `cgk jobs schema apply` makes"
         )
     if state.startswith(("22", "23")):
-        return ProviderUnavailable(f"{address.shown} refused a write: {said}. Nothing of it was stored")
+        return WriteRefused(f"{address.shown} refused a write: {said}. Nothing of it was stored")
     if state == "25006":
         return ProviderUnavailable(f"{address.shown} is read-only ({said}): give the address of the primary server")
     if state.startswith("53"):

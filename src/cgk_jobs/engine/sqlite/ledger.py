@@ -123,6 +123,18 @@ class SqliteLedger:
         self.inbox.made_ready += len(rows)
         return len(rows)
 
+    def _release_backlog(self, hold: str, tenant_id: str) -> None:
+        """Let all of a tenant's runs go that are parked for this reason: in their order, taking turns from now on."""
+        waiting: dict[str, list[tuple[int, int, float]]] = {}
+        for seq, queue, lane, vstart in self.db.execute(QUERIES["held_backlog"], (hold,)):
+            waiting.setdefault(queue, []).append((seq, lane, vstart))
+        held_by = self.configuration.hold_of(tenant_id)
+        for queue, runs in waiting.items():
+            places = self.order.lay_out(queue, tenant_id, [run[1:] for run in runs])
+            rows = [(held_by, *place, run[0]) for run, place in zip(runs, places, strict=True)]
+            self.db.executemany(QUERIES["release_run"], rows)
+            self.inbox.made_ready += len(rows)
+
     # -- what an attempt writes --------------------------------------------------------------------------------------
 
     def write_progress(self, claim: Claim, progress: str) -> bool:
@@ -245,11 +257,11 @@ class SqliteLedger:
         if tenant.paused:
             self.db.execute(QUERIES["park_tenant"], (hold, tenant.id))
         elif before is not None and before.paused:
-            self.release(hold)
+            self._release_backlog(hold, tenant.id)
         if before is not None and before[4:7] != tenant[4:7]:
             # Another concurrency or rate: who waited for the old one is measured by the new one at the next claim.
             for key in tenant_keys(tenant.id):
-                self.release(key)
+                self._release_backlog(key, tenant.id)
 
     def put_quotas(self, quotas: TenantQuotas) -> None:
         """Write a tenant's quotas; they hold from this transaction on."""

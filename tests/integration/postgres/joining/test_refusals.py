@@ -88,7 +88,7 @@ async def test_the_same_database_of_a_server_started_anew(shop: Shop, postgres_s
     await shop.ran("order-1", "order-2")
 
 
-@pytest.mark.parametrize("connection", [object(), "default", 7, psycopg], ids=repr)
+@pytest.mark.parametrize("connection", [object(), "default", 7, psycopg], ids=["object", "name", "number", "module"])
 async def test_what_is_no_connection(shop: Shop, connection: object) -> None:
     with pytest.raises(Unsupported, match="psycopg 3, asyncpg, SQLAlchemy"):
         await shop.jobs.send(order(1), connection=connection)
