@@ -22,7 +22,9 @@ from cgk_jobs.events import Event, EventRegistry
 from cgk_jobs.events.codec import DEFAULT_MAX_BYTES
 from cgk_jobs.events.sent import Duration, Send, Sent
 from cgk_jobs.portal import LoopThread
-from cgk_jobs.providers.provider import JobProvider, Running, WorkOrder
+from cgk_jobs.providers.bound import BoundProvider, Running, WorkOrder
+from cgk_jobs.providers.moving import Move
+from cgk_jobs.providers.outbox import Outbox
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.runs import Runs
 from cgk_jobs.runtime.context import MAX_DEPTH, Services
@@ -33,6 +35,8 @@ from cgk_jobs.sync import SyncJobs
 from cgk_jobs.tasks.group import TaskGroup
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.tenants import Tenants, TenantSource
+from cgk_jobs.web.router import Router
+from cgk_jobs.web.site import Site
 
 __all__ = ["Jobs"]
 
@@ -56,7 +60,7 @@ class Jobs(TaskGroup):
 
     def __init__(
         self,
-        provider: JobProvider | str | None = None,
+        provider: BoundProvider | str | None = None,
         database: str | Path | None = None,
         app: str = "default",
         *,
@@ -78,7 +82,7 @@ class Jobs(TaskGroup):
             raise NotConfigured("Jobs(provider=an object) brings its own ledger: leave database= out")
         if retention <= 0:
             raise NotConfigured("Jobs(retention=…) is seconds, more than 0")
-        self.provider: JobProvider = provider
+        self.provider: BoundProvider = provider
         self._retention = retention
         self._client = Client(
             provider.store, self.events, self.signals, self.clock, max_bytes=max_payload_bytes, provider=provider.name,
@@ -94,9 +98,11 @@ class Jobs(TaskGroup):
         )
         self.runs = Runs(provider.store, self._cancel_here)
         self.tenants = Tenants(provider.store, self.clock, self.signals)
-        self.schedules = Schedules(provider.store, self.tasks, self.tenants, self.clock)
+        self.schedules = Schedules(provider.store, self.tasks, self.tenants, self.clock, self.declare)
         self.queues = Queues(provider.store)
+        self._outbox = Outbox(provider, self.tasks, self.clock)
         self._running: Running | None = None
+        self._starting = asyncio.Lock()
         self._runner_loop: LoopThread | None = None
         self._subscribed = -1
         self._portal = LoopThread()
@@ -162,7 +168,14 @@ class Jobs(TaskGroup):
     async def _send(self, event: Any, *events: Any, **options: Any) -> Any:
         if self._subscribed != self.tasks.version:
             await self.declare()
-        return await self._client.send(event, *events, **options)
+        answer = await self._client.send(event, *events, **options)
+        await self._hand_out()
+        return answer
+
+    async def _hand_out(self) -> None:
+        # Where workers run in this process, their relay does it.
+        if self._outbox.needed and self._running is None:
+            await self._outbox.hand_out()
 
     async def send_many(self, items: Iterable[Event | Send], connection: Any = None) -> list[Sent]:
         """Send a batch in one transaction, or in that of ``connection``.
@@ -170,12 +183,16 @@ class Jobs(TaskGroup):
         Answers in the order given: accepted, duplicate, or refused and why.
         """
         await self.declare()
-        return await self._client.send_many(items, connection)
+        sent = await self._client.send_many(items, connection)
+        await self._hand_out()
+        return sent
 
     async def send_task(self, task: Task[Any], payload: BaseModel, options: dict[str, Any]) -> Sent:
         """What ``task.send`` does."""
         await self.declare()
-        return await self._client.send_task(task, payload, options)
+        sent = await self._client.send_task(task, payload, options)
+        await self._hand_out()
+        return sent
 
     async def call_task(self, task: Task[Any], payload: BaseModel, timeout: Duration | None) -> Any:
         """What ``task.trigger_and_wait`` does."""
@@ -199,6 +216,10 @@ class Jobs(TaskGroup):
             )
         sent = await self.send(event)
         return await self.runs.wait_for_sent(sent, timeout)
+
+    def mover(self) -> Move:
+        """What a move to another provider works on; ``cgk jobs migrate`` runs it (``providers/moving.py``)."""
+        return self._outbox.mover()
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -229,7 +250,9 @@ class Jobs(TaskGroup):
         self._runner_loop.call(work)
         return _Done()
 
-    async def _start(self, concurrency: int, queues: Sequence[str] | None, lease: float, scheduler: bool) -> None:
+    async def _start(
+        self, concurrency: int, queues: Sequence[str] | None, lease: float, scheduler: bool, on_call: bool = False
+    ) -> None:
         for task in self.tasks:
             if task.isolation == "process":
                 place_of(task)
@@ -238,7 +261,7 @@ class Jobs(TaskGroup):
             await self._check_tenants()
         order = WorkOrder(
             self.tasks, self._services, self.tenants.active, self.signals, self.clock, concurrency, queues, lease,
-            scheduler, self._retention,
+            scheduler, self._retention, on_call,
         )  # fmt: skip
         self._running = await self.provider.start(order)
 
@@ -323,9 +346,20 @@ class Jobs(TaskGroup):
         """The same methods, blocking, for programs without an event loop."""
         return SyncJobs(self, self._portal)
 
-    def asgi(self) -> NoReturn:
-        """Not in this version."""
-        raise Unsupported("jobs.asgi()", "this version", "Use the commands: cgk jobs runs, show, schedules.")
+    def asgi(self) -> Router:
+        """An ASGI application to be mounted in the web application: what providers call, and ``/health``.
+
+        In a process that was not started it works when it is called, and only then: for hosts that run no worker.
+        """
+        return Site(self.provider.store, self._on_call, lambda: self._running).app()
+
+    async def _on_call(self) -> Running:
+        async with self._starting:
+            if self._running is None:
+                await self._start(DEFAULT_CONCURRENCY, None, DEFAULT_LEASE, scheduler=False, on_call=True)
+            running = self._running
+        assert running is not None  # noqa: S101 - started above
+        return running
 
     def webhook(self, *_: Any, **__: Any) -> NoReturn:
         """Not in this version."""

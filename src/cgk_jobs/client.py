@@ -24,7 +24,7 @@ from cgk_jobs.errors import (
 )
 from cgk_jobs.events import EventRegistry
 from cgk_jobs.events import registry as catalogue
-from cgk_jobs.events.codec import encode, from_mapping
+from cgk_jobs.events.codec import encode, encode_payload, from_mapping
 from cgk_jobs.events.event import Event
 from cgk_jobs.events.sent import PLAIN, Send, SendOptions, Sent, SentStatus, seconds
 from cgk_jobs.signals import Signals
@@ -227,9 +227,7 @@ class Client:
         else:
             tenant_id = parse_tenant_id(getattr(payload, "tenant_id", None) or current_tenant())
             require_same_tenant(tenant_id)
-            text = payload.model_dump_json()
-            if len(text) > self._max_bytes:
-                raise PayloadTooLarge(f"task {task.id}: {len(text):,} characters, the limit is {self._max_bytes:,}")
+            text = encode_payload(payload, f"task {task.id}", self._max_bytes)
             new = NewEvent(tenant_id, "", 1, text, task.id)
             if chosen is not PLAIN:
                 new = self._with_options(new, chosen)

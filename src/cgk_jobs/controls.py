@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,8 +44,16 @@ class ScheduleView:
 class Schedules:
     """The schedules of an application."""
 
-    def __init__(self, store: Store, tasks: TaskRegistry, tenants: Tenants, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tasks: TaskRegistry,
+        tenants: Tenants,
+        clock: Clock,
+        declare: Callable[[], Awaitable[None]],
+    ) -> None:
         self._store = store
+        self._declare = declare
         self._tasks = tasks
         self._tenants = tenants
         self._clock = clock
@@ -114,6 +122,7 @@ class Schedules:
             raise NotConfigured(
                 "there is no active tenant: add one with jobs.tenants.add, or declare @jobs.tenant_source"
             )
+        await self._declare()
         payload = dumps({"at": now, "timezone": spec.cron.timezone, "previous": None, "missed": 0})
         events = [NewEvent(tenant, TICK_EVENT, 1, payload, task=task.id) for tenant in tenants]
         return [_sent(answer) for answer in await insert_what_fits(self._store, events)]

@@ -20,7 +20,9 @@
     ├── StaleClaim               this attempt no longer holds its run
     ├── Unsupported              feature, provider, hint
     ├── ProviderUnavailable      the database or vendor can't be reached
+    │   └── WriteRefused         the database answers, and refuses what is to be written
     └── NonRetryable             raised by handlers: don't try again
+        ├── InvalidResult        (also ValueError) what a handler or step returned can't be stored
         ├── JournalMismatch      the handler no longer asks for the steps its run's journal has
         └── CallTooDeep          calls within calls within calls
         RetryAfter               raised by handlers: try again then (not an error of the package, so not below JobsError)
@@ -37,6 +39,7 @@ __all__ = [
     "DuplicateKey",
     "ForeignDatabase",
     "InvalidEvent",
+    "InvalidResult",
     "InvalidSchedule",
     "InvalidTask",
     "JobsError",
@@ -59,6 +62,7 @@ __all__ = [
     "UnknownEvent",
     "Unsupported",
     "WaitTimeout",
+    "WriteRefused",
 ]
 
 
@@ -175,8 +179,19 @@ class ProviderUnavailable(JobsError):
     """The database or vendor does not answer."""
 
 
+class WriteRefused(ProviderUnavailable):
+    """The database answers and refuses to write this: it would again. Nothing of the transaction was stored."""
+
+
 class NonRetryable(JobsError):
     """Raise it in a handler when another attempt can't help: the run fails at once."""
+
+
+class InvalidResult(NonRetryable, ValueError):
+    """What a handler or a step returned can't be stored: it has no JSON form, or text databases don't take.
+
+    The run fails at once, as another attempt would return the same.
+    """
 
 
 class JournalMismatch(NonRetryable):

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
@@ -19,6 +19,16 @@ __all__ = ["BUILT", "PROVIDERS", "PostgresLogins", "Settings", "admin_address", 
 PROVIDERS = ("embedded", "postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
 BUILT = ("embedded", "postgres")
 """The providers this version has."""
+VARIABLES = (
+    "REDIS_URL",
+    "INNGEST_EVENT_KEY", "INNGEST_SIGNING_KEY", "INNGEST_SIGNING_KEY_FALLBACK", "INNGEST_BASE_URL", "INNGEST_API_BASE_URL",
+    "INNGEST_EVENT_API_BASE_URL", "INNGEST_DEV", "INNGEST_ENV",
+    "TRIGGER_SECRET_KEY", "TRIGGER_PROJECT_REF", "TRIGGER_API_URL",
+    "QSTASH_TOKEN", "QSTASH_URL", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY",
+    "CRON_SECRET", "CRON_SECRET_PREVIOUS", "VERCEL_ENV",
+    "JOBS_SIGNING_KEY", "JOBS_HASH_TENANTS",
+)  # fmt: skip
+"""The variables providers are set up with; where the vendor has names of its own, those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,8 @@ class Settings:
     """What was decided, and from where: ``sources`` maps each setting to the place its value came from.
 
     The ledger is either a SQLite file, ``database``, or in PostgreSQL, ``postgres``; the other one is ``None``.
-    ``ledger`` names it in messages, without passwords.
+    ``ledger`` names it in messages, without passwords. ``public_url``: where hosted providers reach ``jobs.asgi()``, without a
+    slash at the end. ``values``: what providers are set up with, by the names of their variables.
     """
 
     provider: str
@@ -49,6 +60,8 @@ class Settings:
     folder: Path
     ledger: str
     postgres: PostgresLogins | None = None
+    public_url: str | None = None
+    values: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     sources: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -95,31 +108,72 @@ def load_settings(
         raise Unsupported(
             f"provider {name!r}", "this version", "Use embedded, or postgres: set JOBS_PROVIDER, or leave it unset."
         )
+    ledger = _ledger(look, name, address, folder, app)
+    return Settings(
+        provider=name,
+        database=ledger.path,
+        full_sync=ledger.full_sync,
+        app=look.find("app", None, "JOBS_APP", "app"),
+        folder=folder,
+        ledger=ledger.shown,
+        postgres=ledger.postgres,
+        public_url=_public_url(look),
+        values={
+            variable: value for variable in VARIABLES if (value := look.find(variable, None, variable, "")) is not None
+        },
+        sources=look.sources,
+    )
+
+
+class _Ledger(NamedTuple):
+    shown: str
+    path: Path | None = None
+    postgres: PostgresLogins | None = None
+    full_sync: bool = False
+
+
+def _ledger(look: _Lookup, name: str, address: str | None, folder: Path, app: str) -> _Ledger:
     synchronous = look.find("synchronous", None, "JOBS_SYNCHRONOUS", "synchronous")
     if synchronous not in (None, "normal", "full"):
         raise NotConfigured(f"{look.sources['synchronous']}: synchronous {synchronous!r}: choose normal or full")
-    path = postgres = None
-    if name == "postgres":
-        if synchronous is not None:
-            raise NotConfigured(
-                f"{look.sources['synchronous']}: synchronous is for SQLite; with PostgreSQL set synchronous_commit of the "
-                "worker's login"
-            )
-        postgres, ledger = _postgres(look, address)
-    else:
+    if name not in ("embedded", "postgres") and address is None:
+        # Hosted providers work with either ledger: the application's own PostgreSQL database, if it has one.
+        found = look.find("database", None, "DATABASE_URL", "")
+        address = found if found is not None and _is_postgres(found) else None
+    in_postgres = name != "embedded" and address is not None and _is_postgres(address)
+    if name == "vercel_cron" and not in_postgres:
+        raise NotConfigured(
+            f"{look.sources['provider']}: vercel_cron runs the application on machines that keep no file, so its ledger is "
+            "in PostgreSQL: set JOBS_DATABASE_URL=postgresql://user:password@host/database"
+        )
+    if name != "postgres" and not in_postgres:
         file = "jobs.db" if app == "default" else f"{app}.db"
         path = folder / ".cgk" / file if address is None else _sqlite_path(address, look.sources, folder)
-        ledger = str(path)
-    return Settings(
-        provider=name,
-        database=path,
-        full_sync=synchronous == "full",
-        app=look.find("app", None, "JOBS_APP", "app"),
-        folder=folder,
-        ledger=ledger,
-        postgres=postgres,
-        sources=look.sources,
-    )
+        return _Ledger(str(path), path, None, synchronous == "full")
+    if synchronous is not None:
+        raise NotConfigured(
+            f"{look.sources['synchronous']}: synchronous is for SQLite; with PostgreSQL set synchronous_commit of the "
+            "worker's login"
+        )
+    logins, shown = _postgres(look, address)
+    return _Ledger(shown, None, logins)
+
+
+def _public_url(look: _Lookup) -> str | None:
+    url = look.find("public_url", None, "JOBS_PUBLIC_URL", "public_url")
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise NotConfigured(
+            f"{look.sources['public_url']}: JOBS_PUBLIC_URL is where jobs.asgi() is reached, such as https://shop.example/jobs"
+        )
+    if parts.scheme == "http" and not local:
+        raise NotConfigured(
+            f"{look.sources['public_url']}: http:// would show every call to whoever listens: use https://, or a loopback address"
+        )
+    return url.rstrip("/")
 
 
 def admin_address(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> str | None:

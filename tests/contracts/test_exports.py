@@ -31,6 +31,7 @@ PROMISED = [
     "across_tenants",
     "JobsError",
     "InvalidEvent",
+    "InvalidResult",
     "UnknownEvent",
     "RunNotFound",
     "TenantRequired",
@@ -78,6 +79,7 @@ BEYOND = [
 
 ERRORS = [
     "InvalidEvent",
+    "InvalidResult",
     "UnknownEvent",
     "RunNotFound",
     "TenantRequired",

@@ -13,6 +13,7 @@ from cgk_jobs.cli.demo import demo
 from cgk_jobs.cli.dev import dev
 from cgk_jobs.cli.errors import CommandGroup
 from cgk_jobs.cli.events import events
+from cgk_jobs.cli.migrate import migrate
 from cgk_jobs.cli.providers import providers
 from cgk_jobs.cli.queues import queues
 from cgk_jobs.cli.runs import runs, show
@@ -46,7 +47,7 @@ def jobs() -> None:
 cgk.add_command(setup)
 jobs.add_command(setup, "setup")
 for _command in (
-    bench, cancel, demo, dev, events, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants, work,
+    bench, cancel, demo, dev, events, migrate, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants, work,
 ):  # fmt: skip
     jobs.add_command(_command)
 

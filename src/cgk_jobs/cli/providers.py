@@ -32,13 +32,17 @@ def providers(*, as_json: bool) -> None:
     rows: list[list[str]] = []
     for name in PROVIDERS:
         known = found.get(name)
-        cells = [""] * len(capabilities) if known is None else [_word(value) for value in known.values()]
+        cells = [""] * len(capabilities) if known is None else [_word(*item) for item in known.items()]
         rows.append([name, "yes" if known is not None else "not in this version", *cells])
     show_table(columns, rows)
 
 
-def _word(native: bool) -> str:
-    return "native" if native else "no"
+def _word(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "native" if value else "no"
+    if name == "longest_delay":
+        return "no limit" if value is None else f"{float(str(value)) / 86_400:g} days"
+    return str(value)
 
 
 def _colour(cell: str) -> str | None:

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from cgk_jobs.engine.records import NewEvent, Settlement, Stored, Subscription
-from cgk_jobs.errors import InvalidEvent
+from cgk_jobs.engine.records import Claim, NewEvent, Settlement, Stored, Subscription
+from cgk_jobs.errors import InvalidEvent, RunCancelled
 from cgk_jobs.events.sent import Duration, seconds
 from cgk_jobs.tasks.flow import Batch, Debounce, Fields, Flow, Throttle, as_fields
+from cgk_jobs.wire.ids import to_id
 from cgk_jobs.wire.json import dumps, loads
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Outcome",
     "Refused",
     "batch_is_full",
+    "calls_nobody",
     "cancelled_instead",
     "check_moment",
     "debounced_until",
@@ -176,6 +178,11 @@ def cancelled_instead(item: Settlement) -> Settlement:
         state="cancelled", error=item.error or "cancelled while it ran", due_at=None, held_by=None, outcome="cancelled",
         kept_slots=None,
     )  # fmt: skip
+
+
+def calls_nobody(claim: Claim) -> RunCancelled:
+    """What an attempt is told that would make children of a run somebody asked to cancel."""
+    return RunCancelled(f"run {to_id(claim.seq, claim.nonce)} is being cancelled: it calls no other runs any more")
 
 
 def joined_tags(before: str, target: Subscription, event: NewEvent) -> str:

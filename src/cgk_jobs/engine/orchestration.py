@@ -87,7 +87,8 @@ class Orchestration(Protocol):
         Each has ``parent`` set. Of a group, ``entry`` is the group's own and ``pending`` its whole size; ``first`` is the
         index of the first of these children in it (above 0: the group's entry is there already). Of a child called alone,
         ``entry`` is the child's. ``concurrency``: at most so many of the group are ready or running at a time; the others
-        are held (``family:…``), and each that ends frees the next. False: the attempt lost its run.
+        are held (``family:…``), and each that ends frees the next. False: the attempt lost its run. Raises ``RunCancelled``
+        if somebody asked to cancel it: its children of before have been cancelled, and it makes no more.
 
         When a child ends, for good or bad, its entry becomes ``{"run", "state", "result" or "error"}`` in the same
         transaction, and when the last of a group does, the group's entry is finished and the parent is made ready.

@@ -25,6 +25,7 @@ from cgk_jobs.engine.records import (
     Subscription,
     TenantRecord,
 )
+from cgk_jobs.engine.wakeups import Wakeups
 from cgk_jobs.errors import DuplicateKey
 
 __all__ = ["Hints", "Store", "WorkerSeat"]
@@ -59,7 +60,7 @@ class WorkerSeat(Protocol):
         ...
 
 
-class Store(Orchestration, Protocol):
+class Store(Orchestration, Wakeups, Protocol):
     """The ledger as engine and client use it. Raises ``ProviderUnavailable`` where the database can't be reached."""
 
     @property

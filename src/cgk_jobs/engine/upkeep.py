@@ -56,3 +56,6 @@ class Upkeep:
                 await self.once()
             except (JobsError, OSError) as error:
                 _logger.error("upkeep failed: %s", error)
+            except Exception:
+                # Nobody foresaw it; what is left undone is done at a later look, or said again.
+                _logger.exception("upkeep failed")

@@ -12,19 +12,21 @@ from typing import Any
 
 from cgk_jobs import signals
 from cgk_jobs.clock import Clock, monotonic
-from cgk_jobs.engine.budgets import draws_of
-from cgk_jobs.engine.records import Appetite, Budgets, Claim, LogLine, Settlement
+from cgk_jobs.engine.deadlines import Deadlines
+from cgk_jobs.engine.judging import Judge, budgets_of
+from cgk_jobs.engine.long_runs import write_logs
+from cgk_jobs.engine.permits import Ended, Permits
+from cgk_jobs.engine.records import Appetite, Budgets, Claim, Exchange, Settlement
+from cgk_jobs.engine.settling_apart import is_refusal, settle_apart
 from cgk_jobs.engine.store import Store, WorkerSeat
 from cgk_jobs.errors import JobsError
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.runtime.execute import Attempt, Pipeline
-from cgk_jobs.runtime.outcome import Completed, Outcome, PutBack, Suspended, Undoing, what_next
+from cgk_jobs.runtime.outcome import Failed, Outcome, PutBack, Suspended, Undoing
 from cgk_jobs.runtime.processes import ProcessPool
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.registry import TaskRegistry
-from cgk_jobs.tasks.task import Task
 from cgk_jobs.wire.ids import to_id
-from cgk_jobs.wire.json import dumps
 
 __all__ = ["Worker"]
 
@@ -34,8 +36,6 @@ POLL = 0.2
 """Seconds after which a worker looks for work without having been woken."""
 DEAF_FOR = 5.0
 """Seconds a handler may take to end once it was told to."""
-LOG_EVERY = 1.0
-"""Seconds after which the lines of an attempt that goes on are written."""
 
 
 class Worker:
@@ -58,16 +58,16 @@ class Worker:
         self._emitter = emitter
         self._clock = clock
         self._queues = tuple(queues) if queues else None
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._lease = lease
         self._running: dict[int, Attempt] = {}
         self._settlements: list[Settlement] = []
-        self._watched_until = float("inf")
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._look = True
         self._stopping = False
         self._jitter = random.Random()  # noqa: S311
+        self._judge = Judge(tasks, clock, self._jitter)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="cgk-jobs-handler")
         self._processes = ProcessPool()
         self._processes.on_start = self._note_start
@@ -76,10 +76,13 @@ class Worker:
         self._main: asyncio.Task[None] | None = None
         self._upkeep: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._watchdog: asyncio.TimerHandle | None = None
+        self._deadlines = Deadlines(self._running, self._loop)
         self._silence: list[Any] = []
         self._known_version = -1
         self._appetite_tasks: dict[str, Budgets | None] = {}
+        self._permits = Permits()
+        self.claims_by_itself = True
+        """Whether it claims all it has room for, or only what it is permitted to (``claim_one``)."""
         self.started = 0
         """Attempts begun."""
         self.looked_at = monotonic()
@@ -89,16 +92,16 @@ class Worker:
 
     async def start(self) -> None:
         """Take a seat at the ledger and begin to claim."""
-        seat = self._seat = await self._store.take_seat(self._queue_names(), self._concurrency, self._lease)
+        seat = self._seat = await self._store.take_seat(self.queues, self.concurrency, self._lease)
         seat.listen(self.wake)
         self._silence.append(self._store.listen(self))
         await self._rescue()
         self._main = self._loop.create_task(self._work(seat.id), name="cgk-jobs-worker")
         self._upkeep = [
             self._loop.create_task(self._beat(seat.id), name="cgk-jobs-heartbeat"),
-            self._loop.create_task(self._write_logs(), name="cgk-jobs-logs"),
+            self._loop.create_task(write_logs(self._store, self._running), name="cgk-jobs-logs"),
         ]
-        self._emitter.emit(signals.WORKER_STARTED, "platform", worker=seat.id, concurrency=self._concurrency)
+        self._emitter.emit(signals.WORKER_STARTED, "platform", worker=seat.id, concurrency=self.concurrency)
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more, give running attempts ``grace`` seconds, put back what is left without spending an attempt."""
@@ -121,18 +124,21 @@ class Worker:
         if self._main is not None:
             await self._main
         await asyncio.gather(*self._upkeep, return_exceptions=True)
-        for timer in (self._timer, self._watchdog):
-            if timer is not None:
-                timer.cancel()
+        self._deadlines.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         for silence in self._silence:
             silence()
+        self._permits.end()
         if self._seat is not None:
             await self._seat.leave()
             self._emitter.emit(signals.WORKER_STOPPED, "platform", worker=self._seat.id)
         self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._processes.close)
 
-    def _queue_names(self) -> tuple[str, ...]:
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues it claims from, in this order."""
         return self._queues or tuple(dict.fromkeys(task.queue for task in self._tasks)) or ("default",)
 
     # -- hints from the store ----------------------------------------------------------------------------------------
@@ -142,7 +148,7 @@ class Worker:
         if self._stopping:
             return False
         self.wake()
-        return len(self._running) < self._concurrency
+        return len(self._running) < self.concurrency
 
     def finished(self, seqs: Sequence[int]) -> None:
         """Runs ended: nothing to do for a worker."""
@@ -156,6 +162,19 @@ class Worker:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to wake
                 self._loop.call_soon_threadsafe(self._room.set)
 
+    async def claim_one(self, queue: str) -> Ended | None:
+        """Claim one run of ``queue``, in fair order, and wait for the end of its attempt; ``None``: there was none.
+
+        For a worker that does not claim by itself; one that does answers ``None``.
+        """
+        if self.claims_by_itself or self._stopping:
+            self.wake()
+            return None
+        answer = self._permits.add(queue)
+        self.wake()
+        # Who asked may be gone, by a connection that broke: the attempt goes on, and its outcome is in the ledger.
+        return await asyncio.shield(answer)
+
     @property
     def idle(self) -> bool:
         """Nothing runs and nothing waits to be settled."""
@@ -163,8 +182,8 @@ class Worker:
 
     @property
     def has_room(self) -> bool:
-        """A slot is free."""
-        return len(self._running) < self._concurrency
+        """A slot is free that nobody has a permit for yet."""
+        return len(self._running) + self._permits.waiting < self.concurrency
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -180,22 +199,21 @@ class Worker:
             settlements, self._settlements = self._settlements, []
             if not settlements and not look:
                 continue
-            appetite = Appetite(self._queue_names(), free, self._known_tasks()) if look else None
+            appetite = self._appetite(free) if look else None
+            if appetite is None and not settlements:
+                self.looked_at = monotonic()  # it could have claimed, had it been permitted to
+                continue
             try:
                 answer = await self._store.exchange(worker, settlements, appetite)
-            except (JobsError, OSError) as error:
-                # Whatever it was, nothing was written: the same again, once the ledger answers. A loop that ended here
-                # would leave a worker that looks alive and does nothing.
-                _logger.error("the ledger does not answer: %s", error)
-                self._settlements[:0] = settlements
-                self._look = True
-                await asyncio.sleep(self._jitter.uniform(0.2, 0.5))
+            except Exception as error:
+                await self._refused(worker, settlements, error)
                 continue
-            for claim in answer.stale:
-                self._emitter.emit(signals.CLAIM_LOST, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce))
-                _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
+            self._note_stale(answer.stale)
             if look:
                 self.looked_at = monotonic()
+            self._permits.settled(settlements, answer.stale)
+            if appetite is not None and not self.claims_by_itself:
+                self._account(appetite, answer)
             for claim in answer.claims:
                 self._begin(claim)
             if answer.more:
@@ -203,8 +221,41 @@ class Worker:
                 self._store.ring()
             self._plan(answer.next_due)
 
+    def _appetite(self, free: int) -> Appetite | None:
+        if self.claims_by_itself:
+            return Appetite(self.queues, free, self._known_tasks())
+        wanted = self._permits.wanted(free)
+        return None if wanted is None else Appetite(wanted[:1], wanted[1], self._known_tasks())
+
+    def _account(self, appetite: Appetite, answer: Exchange) -> None:
+        self._permits.claimed(appetite.queues[0], appetite.count, answer.claims, more=answer.more)
+        if self._permits.waiting and not self._stopping:
+            self._look = True
+
+    async def _refused(self, worker: int, settlements: Sequence[Settlement], error: Exception) -> None:
+        """An exchange failed, and nothing of it was written. The same again, once the ledger answers; what it refuses, apart.
+
+        A loop that ended here would leave a worker that looks alive and does nothing.
+        """
+        if is_refusal(error):
+            _logger.error("the ledger refuses what this worker asks", exc_info=error)
+            left, stale = await settle_apart(self._store, worker, settlements, self._judge.failure)
+            self._note_stale(stale)
+            self._permits.settled([item for item in settlements if item not in left], stale)
+        else:
+            _logger.error("the ledger does not answer: %s", error)
+            left = list(settlements)
+        self._settlements[:0] = left
+        self._look = True
+        await asyncio.sleep(self._jitter.uniform(0.2, 0.5))
+
+    def _note_stale(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            self._emitter.emit(signals.CLAIM_LOST, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce))
+            _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
+
     def _free(self) -> int:
-        return 0 if self._stopping else self._concurrency - len(self._running)
+        return 0 if self._stopping else self.concurrency - len(self._running)
 
     def _plan(self, next_due: int | None) -> None:
         if next_due is not None and not self._clock.manual:
@@ -221,85 +272,51 @@ class Worker:
     def _known_tasks(self) -> dict[str, Budgets | None]:
         if self._known_version != self._tasks.version:
             self._known_version = self._tasks.version
-            self._appetite_tasks = {task.id: _budgets(task) for task in self._tasks}
+            self._appetite_tasks = {task.id: budgets_of(task) for task in self._tasks}
         return self._appetite_tasks
 
     # -- one attempt -------------------------------------------------------------------------------------------------
 
     def _begin(self, claim: Claim) -> None:
-        attempt = Attempt(claim, self._tasks[claim.task])
+        try:
+            attempt = Attempt(claim, self._tasks[claim.task])
+            context = self._pipeline.context_of(claim.tenant_id)
+        except Exception as error:
+            self._settlements.append(self._judge.failure(claim, error))
+            return
         self._running[claim.seq] = attempt
         self.started += 1
-        attempt.runner = self._loop.create_task(
-            self._attempt(attempt), context=self._pipeline.context_of(claim.tenant_id)
-        )
+        attempt.runner = self._loop.create_task(self._attempt(attempt), context=context)
 
     async def _attempt(self, attempt: Attempt) -> None:
-        outcome = await self._pipeline.run(attempt)
         claim = attempt.claim
-        context = attempt.context
-        lines = None if context is None else context.take_lines()
-        if type(outcome) is Completed and not lines:
-            settlement: Settlement | None = Settlement(claim, "completed", claim.attempt, outcome.result)
-        else:
-            settlement = self._settlement(attempt, outcome, lines or [])
+        outcome: Outcome
+        settlement: Settlement | None
+        try:
+            outcome = await self._pipeline.run(attempt)
+            settlement = self._judge.settlement(attempt, outcome)
+        except BaseException as error:
+            # Nobody foresaw it. Without an ending the run would hold its slot for as long as this worker lives.
+            outcome, settlement = Failed(error), self._judge.failure(claim, error)
         if self._running.pop(claim.seq, None) is None:
             return
         if settlement is not None:
             self._settlements.append(settlement)
+        else:
+            self._permits.lost(claim)
         if self._emitter.active:
             self._tell(attempt, outcome, settlement)
         self._look = True
         self._room.set()
 
-    def _settlement(
-        self, attempt: Attempt, outcome: Outcome, lines: Sequence[tuple[int, str, str]]
-    ) -> Settlement | None:
-        claim, declared = attempt.claim, attempt.declared
-        following = what_next(outcome, declared.retry, claim.attempt, self._clock.micros(), self._jitter.random())
-        if following is None:
-            return None
-        kept = None
-        if isinstance(outcome, Suspended) and claim.slots is not None:
-            held = [draw.key for draw in draws_of(claim, _budgets(declared), None) if draw.hold_while_waiting]
-            kept = dumps(held) if held else None
-        hold = following.hold
-        if isinstance(outcome, PutBack) and hold is None and claim.task not in self._tasks:
-            hold = f"unknown-task:{claim.task}"
-        return Settlement(
-            claim, following.state, following.attempt, following.result, following.error, following.due_at, hold,
-            following.outcome, tuple(LogLine(*line) for line in lines), kept, following.failing,
-        )  # fmt: skip
-
     def _note_start(self, attempt: Attempt) -> None:
-        deadline = attempt.deadline = self._loop.time() + attempt.declared.timeout
-        # One timer, for the earliest end: setting one for each attempt would cost as much as the attempt.
-        if deadline < self._watched_until:
-            self._watch(deadline)
+        self._deadlines.watch(attempt)
         if self._emitter.active:
             claim = attempt.claim
             self._emitter.emit(
                 signals.RUN_STARTED, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce), task=claim.task,
                 attempt=claim.attempt, event_id=to_id(claim.event_seq, claim.nonce),
             )  # fmt: skip
-
-    def _watch(self, deadline: float) -> None:
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-        self._watched_until = deadline
-        self._watchdog = self._loop.call_at(deadline, self._end_overdue)
-
-    def _end_overdue(self) -> None:
-        now = self._loop.time()
-        following = float("inf")
-        for attempt in tuple(self._running.values()):
-            if attempt.deadline <= now:
-                attempt.end("timeout")
-            else:
-                following = min(following, attempt.deadline)
-        self._watched_until = following
-        if following < float("inf"):
-            self._watch(following)
 
     def cancel(self, seq: int) -> None:
         """End an attempt of this worker because its run was cancelled."""
@@ -343,6 +360,8 @@ class Worker:
                         self.cancel(seq)
             except (JobsError, OSError) as error:
                 _logger.error("the ledger does not answer: %s", error)
+            except Exception:
+                _logger.exception("a heartbeat failed")
             await asyncio.sleep(pause)
 
     async def _rescue(self) -> None:
@@ -356,6 +375,8 @@ class Worker:
         for attempt in tuple(self._running.values()):
             attempt.end("lost")
         # Whatever they do from now on is refused, so a handler that won't end has no claim to hold the others up.
+        for attempt in self._running.values():
+            self._permits.lost(attempt.claim)
         self._running.clear()
         seat, self._seat = self._seat, None
         if seat is not None:
@@ -365,22 +386,8 @@ class Worker:
         if self._main is not None:
             await self._main
         self._stopping = False
-        new = self._seat = await self._store.take_seat(self._queue_names(), self._concurrency, self._lease)
+        new = self._seat = await self._store.take_seat(self.queues, self.concurrency, self._lease)
         new.listen(self.wake)
         self._main = self._loop.create_task(self._work(new.id), name="cgk-jobs-worker")
         self._upkeep.append(self._loop.create_task(self._beat(new.id), name="cgk-jobs-heartbeat"))
         self.wake()
-
-    async def _write_logs(self) -> None:
-        """Lines of attempts that go on, so that who looks at a long run sees them."""
-        while True:
-            await asyncio.sleep(LOG_EVERY)
-            for attempt in tuple(self._running.values()):
-                lines = attempt.context.take_lines() if attempt.context is not None else []
-                if lines:
-                    with contextlib.suppress(JobsError, OSError):
-                        await self._store.append_log(attempt.claim, [LogLine(*line) for line in lines])
-
-
-def _budgets(task: Task[Any]) -> Budgets | None:
-    return Budgets(task.concurrency, task.rates) if task.concurrency or task.rates else None

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from pydantic import BaseModel
+
 from cgk_jobs.errors import InvalidEvent, PayloadTooLarge, UnknownEvent
 from cgk_jobs.events.event import Event
 from cgk_jobs.wire.json import dumps, loads
+from cgk_jobs.wire.text import has_nul
 
-__all__ = ["DEFAULT_MAX_BYTES", "decode", "encode", "from_mapping"]
+__all__ = ["DEFAULT_MAX_BYTES", "decode", "encode", "encode_payload", "from_mapping"]
 
 DEFAULT_MAX_BYTES = 256 * 1024
 """The largest JSON form of an event, in bytes."""
 
 
 def encode(event: Event, max_bytes: int = DEFAULT_MAX_BYTES) -> str:
-    """The JSON text that is stored. Raises ``PayloadTooLarge`` over ``max_bytes``."""
-    data = event.__pydantic_serializer__.to_json(event)
+    """The JSON text that is stored. Raises ``PayloadTooLarge`` over ``max_bytes``, ``InvalidEvent``."""
+    return encode_payload(event, event.event_name, max_bytes)
+
+
+def encode_payload(payload: BaseModel, name: str, max_bytes: int) -> str:
+    """As :func:`encode`, of any model; ``name`` says in messages whose payload it is."""
+    try:
+        data = payload.__pydantic_serializer__.to_json(payload)
+    except Exception as error:
+        raise InvalidEvent(f"{name}: can't be stored as JSON: {error}") from error
     if len(data) > max_bytes:
         raise PayloadTooLarge(
-            f"{event.event_name}: {len(data):,} bytes of JSON, the limit is {max_bytes:,}. "
+            f"{name}: {len(data):,} bytes of JSON, the limit is {max_bytes:,}. "
             "Store the data and send a reference to it, or raise Jobs(max_payload_bytes=…)"
         )
-    return data.decode()
+    text = data.decode()
+    if has_nul(text):
+        fields = ", ".join(field for field, value in loads(text).items() if has_nul(dumps({field: value})))
+        raise InvalidEvent(
+            f"{name}: {fields} has a NUL character (\\x00) in a text, which databases can't store: take it out, or send "
+            "bytes as base64"
+        )
+    return text
 
 
 def from_mapping(cls: type[Event], payload: dict[str, Any]) -> Event:

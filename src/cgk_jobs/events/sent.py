@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -9,14 +10,26 @@ from typing import Literal
 from cgk_jobs.errors import InvalidEvent
 from cgk_jobs.events.event import Event
 from cgk_jobs.wire.ids import to_id
+from cgk_jobs.wire.text import is_storable
 
-__all__ = ["DEFAULT_KEY_TTL", "Duration", "Send", "SendOptions", "Sent", "SentStatus"]
+__all__ = [
+    "DEFAULT_KEY_TTL",
+    "TAG_RULE",
+    "Duration",
+    "Send",
+    "SendOptions",
+    "Sent",
+    "SentStatus",
+    "are_tags",
+    "seconds",
+]
 
 Duration = float | int | timedelta
 """Seconds, or a ``timedelta``."""
 
 SentStatus = Literal["accepted", "duplicate", "refused"]
 
+TAG_RULE = "tags are 1 to 100 characters without commas and NUL"
 DEFAULT_KEY_TTL = 24 * 3600.0
 """Seconds an idempotency key is remembered where the send states nothing else."""
 
@@ -45,16 +58,16 @@ class SendOptions:
             raise InvalidEvent(f"delay={self.delay!r}: zero or more seconds, at most ten years")
         if self.at is not None and (self.at.tzinfo is None or self.at.utcoffset() is None):
             raise InvalidEvent(f"at={self.at!r} is a naive datetime: add tzinfo=datetime.UTC")
-        if self.key is not None and not 1 <= len(self.key) <= 255:
-            raise InvalidEvent("key must be 1 to 255 characters")
+        if self.key is not None and not (1 <= len(self.key) <= 255 and is_storable(self.key)):
+            raise InvalidEvent("key must be 1 to 255 characters without NUL")
         if not 0 < seconds(self.key_ttl) < float("inf"):
             raise InvalidEvent("key_ttl must be more than 0 seconds")
         if self.priority is not None and not 0 <= self.priority <= 100:
             raise InvalidEvent(f"priority={self.priority}: 0 (default) to 100 (first)")
         if self.expires is not None and not 0 < seconds(self.expires) < float("inf"):
             raise InvalidEvent(f"expires={self.expires!r}: more than 0 seconds")
-        if any(not tag or len(tag) > 100 or "," in tag for tag in self.tags):
-            raise InvalidEvent("tags are 1 to 100 characters without commas")
+        if not are_tags(self.tags):
+            raise InvalidEvent(TAG_RULE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +148,11 @@ class Sent:
     def __repr__(self) -> str:
         reason = f", error={self.error!r}" if self.error else ""
         return f"Sent(event_id={self.event_id!r}, run_ids={self.run_ids!r}, status={self.status!r}{reason})"
+
+
+def are_tags(tags: Iterable[str]) -> bool:
+    """Whether all of these are tags: ``TAG_RULE``."""
+    return all(0 < len(tag) <= 100 and "," not in tag and is_storable(tag) for tag in tags)
 
 
 def seconds(value: Duration) -> float:

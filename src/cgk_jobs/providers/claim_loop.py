@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cgk_jobs.clock import monotonic
+from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.scheduler import Scheduler
 from cgk_jobs.engine.store import Store
 from cgk_jobs.engine.upkeep import Upkeep
 from cgk_jobs.engine.worker import Worker
+from cgk_jobs.errors import NotConfigured
+from cgk_jobs.providers.bound import WorkOrder
 from cgk_jobs.providers.capabilities import EMBEDDED, Capabilities
-from cgk_jobs.providers.provider import Health, WorkOrder
+from cgk_jobs.providers.draining import drain
+from cgk_jobs.providers.hosting import CLAIMING, Hosting, MakeProvider
+from cgk_jobs.providers.provider import AsgiApp, Health, JobProvider
+from cgk_jobs.providers.tenant_names import TenantNames
 
 __all__ = ["ClaimLoop", "ClaimLoopProvider"]
 
@@ -19,14 +27,30 @@ SILENT_FOR = 30.0
 class ClaimLoopProvider:
     """Claims from a store of this process. ``name`` tells the store: ``embedded`` is SQLite, ``postgres`` PostgreSQL."""
 
-    def __init__(self, name: str, store: Store, capabilities: Capabilities = EMBEDDED) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        capabilities: Capabilities = EMBEDDED,
+        *,
+        make: MakeProvider | None = None,
+        names: TenantNames | None = None,
+    ) -> None:
         self.name = name
         self.store = store
         self.capabilities = capabilities
+        self._make = make
+        self.names = names or TenantNames()
+
+    def hosted(self, name: str) -> JobProvider:
+        """The hosted provider of that name, of these settings. Raises ``NotConfigured`` where some are missing."""
+        if self._make is None:
+            raise NotConfigured(f"this application was made with a ledger alone; the provider {name} needs settings")
+        return self._make(name)
 
     async def start(self, order: WorkOrder) -> ClaimLoop:
-        """Begin to claim."""
-        loop = ClaimLoop(self.store, order)
+        """Begin to work."""
+        loop = ClaimLoop(self, order)
         await loop.start()
         return loop
 
@@ -38,8 +62,10 @@ class ClaimLoopProvider:
 class ClaimLoop:
     """One worker with its scheduler and upkeep. With a clock that only a caller moves, the last two are the caller's."""
 
-    def __init__(self, store: Store, order: WorkOrder) -> None:
+    def __init__(self, provider: ClaimLoopProvider, order: WorkOrder) -> None:
         self._order = order
+        self._provider_claims = provider.name in CLAIMING
+        store = self._store = provider.store
         self._worker = Worker(
             store,
             order.tasks,
@@ -50,6 +76,18 @@ class ClaimLoop:
             concurrency=order.concurrency,
             lease=order.lease,
         )
+        self.hosting = Hosting(
+            store,
+            self._worker,
+            order.tasks,
+            order.clock,
+            default=provider.name,
+            make=provider.hosted,
+            names=provider.names,
+            lease=order.lease,
+            concurrency=order.concurrency,
+            on_call=order.on_call,
+        )
         self._scheduler = Scheduler(store, order.tasks, order.tenants, order.emitter, order.clock)
         self._upkeep = Upkeep(store, order.clock, retention=order.retention)
 
@@ -57,7 +95,9 @@ class ClaimLoop:
         """Begin."""
         if self._order.scheduler:
             await self._scheduler.register()
+        self._worker.claims_by_itself = self._provider_claims
         await self._worker.start()
+        await self.hosting.start()
         if not self._order.clock.manual:
             self._upkeep.start()
             if self._order.scheduler:
@@ -67,7 +107,9 @@ class ClaimLoop:
         """End: schedules first, then the worker, which drains."""
         await self._scheduler.stop()
         await self._upkeep.stop()
+        self.hosting.delivering.stopping = True
         await self._worker.stop(grace)
+        await self.hosting.stop()
 
     def cancel(self, seq: int) -> None:
         """End the attempt of a run that was cancelled, if it runs here."""
@@ -90,6 +132,26 @@ class ClaimLoop:
     async def fire_due(self) -> int | None:
         """Fire the schedules that are due now."""
         return await self._scheduler.fire_due()
+
+    async def drain(self, budget: float) -> Mapping[str, int]:
+        """Fire what is due, hand out wake-ups, and work off what is ready, for ``budget`` seconds.
+
+        Returns the attempts begun (``runs``) and the runs left that are ready (``left``).
+        """
+        await self._scheduler.fire_due()
+        await self._upkeep.once()
+        runs = await drain(self._worker, self._worker.queues, budget)
+        await self.hosting.flush()
+        counts = await self._store.reads.count(RunFilter(None, state="queued"))
+        return {"runs": runs, "left": counts.get("queued", 0)}
+
+    async def flush(self) -> None:
+        """Hand out the wake-ups there are to be handed out now."""
+        await self.hosting.flush()
+
+    def routes(self) -> Mapping[str, AsgiApp]:
+        """What providers' calls are answered by."""
+        return self.hosting.routes(self.drain)
 
     async def upkeep(self) -> int:
         """Expire and prune now."""

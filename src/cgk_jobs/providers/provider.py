@@ -1,82 +1,197 @@
-"""The boundary of a provider: it wakes runs, the ledger holds them."""
+"""The boundary of a provider: it wakes runs, the ledger holds them.
+
+A provider hands *wake-ups* to whatever will ring when a run is due (a Redis queue, a vendor over HTTP), takes them back, and
+passes each ring on to ``deliver``, which claims a run in the ledger, executes it and settles it. It knows no payload, no
+result and no retry policy. What one wake-up is for is only a hint: it is a permit to claim one run of its queue, and the
+ledger's fair order decides which. A doubled, late or forged wake-up can therefore do no harm, and a lost one is replaced.
+
+To add a provider, implement ``JobProvider`` and name its factory in the entry point group ``cgk_jobs.providers``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
 
-from cgk_jobs.clock import Clock
-from cgk_jobs.engine.scheduler import TenantList
-from cgk_jobs.engine.store import Store
 from cgk_jobs.providers.capabilities import Capabilities
-from cgk_jobs.runtime.context import Services
-from cgk_jobs.signals import Signals
-from cgk_jobs.tasks.registry import TaskRegistry
 
-__all__ = ["Health", "JobProvider", "Logins", "ProviderSettings", "Running", "WorkOrder"]
+__all__ = [
+    "Answer",
+    "AsgiApp",
+    "Call",
+    "Deliver",
+    "Drain",
+    "Handed",
+    "Health",
+    "JobProvider",
+    "Plan",
+    "PlannedTask",
+    "PlannedTick",
+    "Receipt",
+    "Setup",
+    "SetupKey",
+    "Wakeup",
+]
 
 
-class Logins(Protocol):
-    """The part of the logins a provider needs."""
+class Wakeup(NamedTuple):
+    """A permit to claim one run of ``queue``, to be rung at ``due_at``.
 
-    @property
-    def worker(self) -> str:
-        """The address the engine uses."""
-        ...
+    ``id``: 26 characters of ``a-z 0-9``, starting with a letter; unique, and the key by which a vendor removes doubles.
+    ``tenant_key``: the tenant's id, or a keyed hash of it where the installation shows vendors no names; for the vendor's
+    own queues and filters alone. ``run_id``, ``task``: of the run it was made for. ``due_at``: microseconds since 1970 UTC;
+    in the past: now. ``priority``: 0 to 100, higher first. ``payload``: JSON, only of a task with ``share_payload=True``.
+    """
+
+    id: str
+    queue: str
+    tenant_key: str
+    run_id: str
+    task: str
+    due_at: int
+    priority: int = 0
+    payload: str | None = None
 
 
-class ProviderSettings(Protocol):
-    """What a provider is made of: the part of the settings it needs."""
+class Receipt(NamedTuple):
+    """What became of a wake-up that was handed over.
 
-    @property
-    def provider(self) -> str:
-        """As in ``JOBS_PROVIDER``."""
-        ...
+    ``reference``: the vendor's name for it, which ``withdraw`` needs. ``refused``: why the vendor will never take it as it
+    is (no payload, no secret in it); the run is then woken by the overdue sweep, and the reason is shown to operators.
+    """
 
-    @property
-    def database(self) -> Path | None:
-        """The ledger's file, where it is in SQLite."""
-        ...
+    wakeup_id: str
+    reference: str = ""
+    refused: str | None = None
 
-    @property
-    def postgres(self) -> Logins | None:
-        """The ledger's addresses, where it is in PostgreSQL."""
-        ...
 
-    @property
-    def full_sync(self) -> bool:
-        """Whether a commit waits for the disk."""
-        ...
+class Handed(NamedTuple):
+    """A wake-up at the vendor: what it is taken back by."""
+
+    wakeup_id: str
+    queue: str
+    reference: str
+
+
+class Call(NamedTuple):
+    """A ring: what a vendor said when it woke the application, after its signature was checked.
+
+    ``budget``: seconds the caller waits at most, ``None`` without such a limit.
+    """
+
+    wakeup_id: str
+    queue: str
+    tenant_key: str
+    run_id: str
+    task: str
+    budget: float | None = None
+
+
+class Answer(NamedTuple):
+    """What a ring led to.
+
+    ``settled``: an attempt ran and its outcome is in the ledger, whatever it was: the vendor is done (2xx). ``nothing``:
+    there was nothing to claim, for a reason in ``detail`` (finished, paused, over a limit, not due): done as well (2xx).
+    ``busy``: the run is held by a worker that lives, or this process has no slot free: ring again after ``retry_after``
+    seconds (409). ``refused``: it names a wake-up, run, task or tenant that do not belong together, or a task nobody here
+    knows (4xx, no use in trying again). ``outcome``: how the attempt ended, in the words of the run's attempts.
+    ``seconds``: what it took.
+    """
+
+    kind: Literal["settled", "nothing", "busy", "refused"]
+    detail: str = ""
+    outcome: str = ""
+    retry_after: float | None = None
+    seconds: float = 0.0
+
+
+Deliver = Callable[[Call], Awaitable[Answer]]
+"""Claim, execute, settle. Raises ``ProviderUnavailable`` where the ledger can't be reached: answer 503."""
+Drain = Callable[[float], Awaitable[Mapping[str, int]]]
+"""Fire schedules, hand out wake-ups, and work off what is due, for so many seconds: ``{"runs", "left"}``."""
+AsgiApp = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether work gets done: ``ok``, and why not."""
+    """Whether work gets done: ``ok``, and why not, and what ought to be mended although it does."""
 
     ok: bool
     reason: str = ""
+    warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class WorkOrder:
-    """What a provider needs to run an application's work in this process. ``lease`` and ``retention`` are seconds."""
+class PlannedTask(NamedTuple):
+    """A task as a vendor may be told of it. ``timeout``: seconds. ``tenant_concurrency``: runs of one tenant at a time."""
 
-    tasks: TaskRegistry
-    services: Services
-    tenants: TenantList
-    emitter: Signals
-    clock: Clock
-    concurrency: int
-    queues: Sequence[str] | None
-    lease: float
-    scheduler: bool
-    retention: float
+    id: str
+    queue: str
+    timeout: float
+    max_attempts: int
+    tenant_concurrency: int | None = None
+
+
+class PlannedTick(NamedTuple):
+    """A schedule. ``expression`` has five fields, read on the clock of ``timezone`` (IANA)."""
+
+    task: str
+    expression: str
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an application has: for providers that are told beforehand.
+
+    ``public_url``: where the vendor reaches ``jobs.asgi()``, without a slash at the end; ``None`` where it need not.
+    ``ring_every``: seconds between the rings of the vendor's clock at ``/drain`` or its like.
+    """
+
+    app: str
+    tasks: Sequence[PlannedTask]
+    ticks: Sequence[PlannedTick]
+    public_url: str | None = None
+    ring_every: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SetupKey:
+    """A setting a person must fetch. ``page``: the exact address of the vendor's page that shows it.
+
+    ``pattern``: a regular expression the whole value matches. ``example``: the shape, with no real secret.
+    """
+
+    variable: str
+    page: str
+    where: str
+    pattern: str
+    example: str
+    secret: bool = True
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a person does before a provider works: for the command line."""
+
+    title: str
+    sign_up: str | None
+    keys: Sequence[SetupKey] = ()
+    needs_public_url: bool = False
+    notes: Sequence[str] = field(default_factory=tuple)
 
 
 class JobProvider(Protocol):
-    """Decides who wakes the worker, and when."""
+    """Hands over wake-ups and passes on the rings. Its methods are called on any running event loop."""
 
     @property
     def name(self) -> str:
@@ -88,53 +203,48 @@ class JobProvider(Protocol):
         """What it delivers natively."""
         ...
 
-    @property
-    def store(self) -> Store:
-        """The ledger whose runs it wakes."""
+    async def dispatch(self, wakeups: Sequence[Wakeup]) -> list[Receipt]:
+        """Hand wake-ups over, in this order; a receipt for each.
+
+        Again with the same ids after an error whose effect is not known: the vendor then holds each once, or rings it twice,
+        which is harmless. Raises ``ProviderUnavailable`` if none, or it is not known which, was taken, and ``NotConfigured``
+        for a key that is refused. Never answers for a wake-up the vendor has not acknowledged.
+        """
         ...
 
-    async def start(self, order: WorkOrder) -> Running:
-        """Begin to deliver runs in this process, on the running loop."""
+    async def withdraw(self, handed: Sequence[Handed]) -> list[bool]:
+        """Take wake-ups back; ``True`` where it will certainly not ring any more. Unknown ones are no error."""
         ...
 
-    def close(self) -> None:
-        """Let go of files and connections."""
+    async def sync(self, plan: Plan) -> list[str]:
+        """Tell the vendor of the application: its clock, limits, functions. A line for each thing changed; again: none."""
         ...
 
-
-class Running(Protocol):
-    """Work going on in this process."""
-
-    async def stop(self, grace: float) -> None:
-        """End it: nothing new is begun, what runs has ``grace`` seconds, the rest is put back."""
+    async def health(self) -> Health:
+        """Ask the vendor, changing nothing. A vendor that can't be reached is not ``ok``; it raises nothing."""
         ...
 
-    def cancel(self, seq: int) -> None:
-        """End the attempt of a run that was cancelled, if it runs here."""
+    def work(self, deliver: Deliver, *, concurrency: int) -> AbstractAsyncContextManager[None] | None:
+        """A loop in this process that rings (``None``: this provider calls the application from outside).
+
+        Leaving it lets the rings under way end.
+        """
         ...
 
-    def wake(self) -> None:
-        """Look for work now."""
+    def routes(self, deliver: Deliver, drain: Drain) -> Mapping[str, AsgiApp]:
+        """What ``jobs.asgi()`` serves for the vendor's calls, by path below where it is mounted. Empty: none.
+
+        A path with a slash at its end stands for all below it.
+
+        Each refuses what is not signed before it reads a body (``wire/signing.py``), and answers 2xx only once the ledger
+        has what the call led to.
+        """
         ...
 
-    @property
-    def idle(self) -> bool:
-        """Nothing runs here at the moment."""
+    def setup(self) -> Setup:
+        """What a person does before it works."""
         ...
 
-    @property
-    def begun(self) -> int:
-        """Attempts begun so far."""
-        ...
-
-    async def fire_due(self) -> int | None:
-        """Fire the schedules that are due now; the next moment (microseconds) one is."""
-        ...
-
-    async def upkeep(self) -> int:
-        """Expire and prune now; returns how many runs were deleted."""
-        ...
-
-    def health(self) -> Health:
-        """Whether it claims, or could claim."""
+    async def close(self) -> None:
+        """Let go of connections. What is used again opens again."""
         ...

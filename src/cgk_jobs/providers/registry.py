@@ -1,16 +1,23 @@
-"""From settings to a provider."""
+"""From settings to a provider with its ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
 
 from cgk_jobs.clock import Clock, SystemClock
 from cgk_jobs.engine.sqlite.store import SqliteStore
 from cgk_jobs.engine.store import Store
-from cgk_jobs.errors import NotConfigured, Unsupported
+from cgk_jobs.errors import NotConfigured
+from cgk_jobs.providers.bound import BoundProvider, ProviderSettings
 from cgk_jobs.providers.capabilities import EMBEDDED, POSTGRES, Capabilities
 from cgk_jobs.providers.claim_loop import ClaimLoopProvider
-from cgk_jobs.providers.provider import JobProvider, ProviderSettings
+from cgk_jobs.providers.hosting import CLAIMING
+from cgk_jobs.providers.making import ProviderContext, make_provider
+from cgk_jobs.providers.provider import JobProvider
+from cgk_jobs.providers.seen import LedgerSeen
+from cgk_jobs.providers.tenant_names import TenantNames
 
 __all__ = ["CAPABILITIES", "create_provider"]
 
@@ -18,15 +25,79 @@ CAPABILITIES: Mapping[str, Capabilities] = {"embedded": EMBEDDED, "postgres": PO
 """What each provider of this version can do."""
 
 
-def create_provider(settings: ProviderSettings, clock: Clock | None = None) -> JobProvider:
-    """The provider the settings name, not started.
+class HostedSettings(ProviderSettings, Protocol):
+    """The settings hosted providers are made of, too."""
 
-    Raises ``Unsupported`` for one this version lacks, and ``NotConfigured`` where its driver is not installed.
+    @property
+    def app(self) -> str | None:
+        """The application's name."""
+        ...
+
+    @property
+    def public_url(self) -> str | None:
+        """Where the application is reached."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """The settings by their variables."""
+        ...
+
+
+def create_provider(settings: HostedSettings, clock: Clock | None = None) -> BoundProvider:
+    """The provider the settings name, with its ledger, not started.
+
+    Raises ``Unsupported`` for one this installation lacks, and ``NotConfigured`` where a setting is missing or has the wrong
+    form, or its packages are not installed.
     """
-    capabilities = CAPABILITIES.get(settings.provider)
-    if capabilities is None:
-        raise Unsupported(f"provider {settings.provider!r}", "this version", f"Use {' or '.join(CAPABILITIES)}.")
-    return ClaimLoopProvider(settings.provider, _store(settings, clock or SystemClock()), capabilities)
+    clock = clock or SystemClock()
+    store = _store(settings, clock)
+
+    def make(name: str) -> JobProvider:
+        return make_provider(name, _context(settings, store, clock))
+
+    if settings.provider in CLAIMING:
+        capabilities = CAPABILITIES[settings.provider]
+    else:
+        # Made once here, so that a key of the wrong form is refused before anything is sent.
+        own = make(settings.provider).capabilities
+        capabilities = replace(own, transactional_send=settings.postgres is not None)
+    return ClaimLoopProvider(settings.provider, store, capabilities, make=make, names=_names(settings))
+
+
+def _context(settings: HostedSettings, store: Store, clock: Clock) -> ProviderContext:
+    return ProviderContext(
+        settings.app or "default",
+        settings.values,
+        settings.public_url,
+        _signing_keys(settings),
+        LedgerSeen(store),
+        clock,
+    )
+
+
+def _signing_keys(settings: HostedSettings) -> tuple[bytes, ...]:
+    text = settings.values.get("JOBS_SIGNING_KEY", "")
+    keys = tuple(part.strip().encode() for part in text.split(",") if part.strip())
+    if any(len(key) < SHORTEST_KEY for key in keys):
+        raise NotConfigured(
+            f"JOBS_SIGNING_KEY is shorter than {SHORTEST_KEY} characters: make one with "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return keys
+
+
+SHORTEST_KEY = 32
+"""Characters of a signing key at least."""
+
+
+def _names(settings: HostedSettings) -> TenantNames:
+    if settings.values.get("JOBS_HASH_TENANTS", "") not in ("1", "true", "yes"):
+        return TenantNames()
+    keys = _signing_keys(settings)
+    if not keys:
+        raise NotConfigured("JOBS_HASH_TENANTS needs JOBS_SIGNING_KEY: the hash is made with it")
+    return TenantNames(keys[-1])
 
 
 def _store(settings: ProviderSettings, clock: Clock) -> Store:

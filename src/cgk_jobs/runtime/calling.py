@@ -12,15 +12,14 @@ from cgk_jobs.errors import (
     InvalidEvent,
     InvalidTask,
     JournalMismatch,
-    PayloadTooLarge,
     RunCancelled,
     RunExpired,
     RunFailed,
     TenantMismatch,
 )
-from cgk_jobs.events.codec import encode
+from cgk_jobs.events.codec import encode, encode_payload
 from cgk_jobs.events.event import Event
-from cgk_jobs.runtime.entries import ChildCall, child_entry
+from cgk_jobs.runtime.entries import ChildCall, JournalEntry, child_entry
 from cgk_jobs.runtime.history import Asked
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.wire.json import dumps, loads
@@ -74,10 +73,7 @@ def prepare(ctx: Context, task: Task[Any], payload: BaseModel) -> ChildCall:
     limit = ctx.services.max_result_bytes
     if isinstance(payload, Event):
         return ChildCall(task.id, payload.event_name, payload.event_version, encode(payload, limit))
-    text = payload.model_dump_json()
-    if len(text) > limit:
-        raise PayloadTooLarge(f"call: task {task.id}: {len(text):,} characters, the limit is {limit:,}")
-    return ChildCall(task.id, "", 1, text)
+    return ChildCall(task.id, "", 1, encode_payload(payload, f"call: task {task.id}", limit))
 
 
 async def call_alone(ctx: Context, child: ChildCall, name: str) -> Any:
@@ -88,8 +84,7 @@ async def call_alone(ctx: Context, child: ChildCall, name: str) -> Any:
     if entry is None:
         entry = history.entry_of(asked, None, pending=1)
         with history.at_work():
-            if not await ctx.services.journal.spawn(ctx.claim, entry, [child], first=0, concurrency=None):
-                raise history.lost(f"the call {asked.name!r}")
+            await _make(ctx, entry, [child], 0, None)
     if entry.pending:
         await history.park(None)
     outcome = _outcome(child.task, entry.result)
@@ -140,9 +135,20 @@ async def _spawn(ctx: Context, asked: Asked, calls: Sequence[ChildCall], concurr
     group = history.entry_of(asked, dumps({"count": len(calls)}), pending=len(calls))
     with history.at_work():
         for first in range(made, len(calls), AT_ONCE):
-            portion = list(calls[first : first + AT_ONCE])
-            if not await ctx.services.journal.spawn(ctx.claim, group, portion, first=first, concurrency=concurrency):
-                raise history.lost(f"the calls {asked.name!r}")
+            await _make(ctx, group, list(calls[first : first + AT_ONCE]), first, concurrency)
+
+
+async def _make(
+    ctx: Context, entry: JournalEntry, portion: list[ChildCall], first: int, concurrency: int | None
+) -> None:
+    try:
+        made = await ctx.services.journal.spawn(ctx.claim, entry, portion, first=first, concurrency=concurrency)
+    except RunCancelled:
+        # Before its worker hears of it.
+        ctx.cancelled = True
+        raise
+    if not made:
+        raise ctx.history.lost(f"the call {entry.name!r}")
 
 
 def _check_count(asked: Asked, calls: Sequence[ChildCall]) -> None:

@@ -19,11 +19,13 @@ from cgk_jobs.runtime.calling import Call, as_calls, call_group, prepare
 from cgk_jobs.runtime.delivery import Claim
 from cgk_jobs.runtime.history import History, StepLog
 from cgk_jobs.runtime.matching import Match
+from cgk_jobs.runtime.results import encode_result
 from cgk_jobs.runtime.stepping import run_step, take_options
 from cgk_jobs.runtime.waiting import sleep_until, wait_for, wait_seconds
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.wire.ids import to_id
 from cgk_jobs.wire.json import dumps
+from cgk_jobs.wire.text import storable
 
 if TYPE_CHECKING:
     from cgk_jobs.runtime.context_sync import SyncContext
@@ -161,6 +163,10 @@ class Context:
         lines, self._lines = self._lines, None
         return lines or []
 
+    def give_back(self, lines: list[tuple[int, str, str]]) -> None:
+        """Lines that were taken and could not be written: the next to take some gets them first."""
+        self.lines[:0] = lines
+
     @property
     def sync(self) -> SyncContext:
         """The same operations, blocking: for plain functions, which run in a thread."""
@@ -184,8 +190,8 @@ class Context:
         - ``connection=``: the result is committed with what the function writes on this connection.
 
         Raises ``StaleClaim`` if this attempt lost its run, ``JournalMismatch`` if the code was changed under it,
-        ``ValueError`` for a result without JSON form, ``PayloadTooLarge``, ``InvalidTask`` and ``Unsupported`` for options
-        that can't work, and whatever ``function`` raises.
+        ``InvalidResult`` (a ``ValueError``) for a result that can't be stored, ``PayloadTooLarge``, ``InvalidTask`` and
+        ``Unsupported`` for options that can't work, and whatever ``function`` raises.
         """
         options = take_options(name, function, kwargs)
         return await run_step(self, name, partial(function, *args, **kwargs), options)
@@ -269,7 +275,7 @@ class Context:
         """Keep how far the run is (0 to 1), for who looks at it. Raises ``StaleClaim``, ``ValueError``."""
         if not 0 <= fraction <= 1:
             raise ValueError(f"progress({fraction}): a share from 0 to 1")
-        text = dumps({"fraction": fraction, "message": message[:500]})
+        text = dumps({"fraction": fraction, "message": storable(message[:500])})
         if not await self.services.journal.progress(self.claim, text):
             self.cancelled = True
             raise StaleClaim(f"progress was not stored: this attempt lost run {self.run_id}; stop working on it")
@@ -278,9 +284,9 @@ class Context:
         """Keep small facts about the run, for who looks at it: merged into those kept before, ``None`` removes one.
 
         They outlast the attempt. Raises ``PayloadTooLarge`` over 16,384 characters of JSON in all, ``StaleClaim``, and
-        ``ValueError`` for a value without JSON form.
+        ``InvalidResult`` (a ``ValueError``) for a value that can't be stored.
         """
-        if not await self.services.journal.metadata(self.claim, dumps(fields)):
+        if not await self.services.journal.metadata(self.claim, encode_result("the metadata", fields) or "{}"):
             self.cancelled = True
             raise StaleClaim(f"metadata was not stored: this attempt lost run {self.run_id}; stop working on it")
 
@@ -322,9 +328,9 @@ class _RunLog(logging.LoggerAdapter[logging.Logger]):
             return
         try:
             text = str(msg) % args if args else str(msg)
-        except (TypeError, ValueError):
-            text = f"{msg} {args}"
+        except Exception:  # whatever a value's __str__ or a wrong placeholder raises: logging fails no attempt
+            text = f"{msg if isinstance(msg, str) else type(msg).__name__}: its values can't be read"
         if self._kept == MAX_LOG_LINES:
             text = "further lines of this attempt are not kept"
         moment = self._ctx.services.clock.micros()
-        self._ctx.lines.append((moment, logging.getLevelName(level), text[:MAX_LINE]))
+        self._ctx.lines.append((moment, logging.getLevelName(level), storable(text[:MAX_LINE])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,6 @@ from cgk_jobs.errors import (
     InvalidTask,
     JobsError,
     JournalMismatch,
-    PayloadTooLarge,
     RunCancelled,
     StaleClaim,
     UnknownEvent,
@@ -40,6 +40,7 @@ from cgk_jobs.runtime.outcome import (
     describe_error,
     is_final,
 )
+from cgk_jobs.runtime.results import encode_result
 from cgk_jobs.runtime.undoing import has_undoable, undo_steps
 from cgk_jobs.tasks.schedule import Tick
 from cgk_jobs.tasks.task import Task
@@ -130,7 +131,13 @@ class Pipeline:
         return base.copy()
 
     async def run(self, attempt: Attempt) -> Outcome:
-        """Run an attempt to its end. Never raises, whatever the handler does."""
+        """Run an attempt to its end. Whatever the handler does, it raises nothing of it."""
+        try:
+            return await self._run(attempt)
+        except asyncio.CancelledError as error:
+            return self._ending(attempt, error)
+
+    async def _run(self, attempt: Attempt) -> Outcome:
         claim, declared = attempt.claim, attempt.declared
         attempt.entered = True
         if attempt.why:
@@ -154,7 +161,9 @@ class Pipeline:
             outcome = await self._handle(attempt, event, context)
         history = context.used_history
         if history is not None:
-            await history.close()
+            # Its time may be over while a strand it left behind takes long to end: how the handler ended stands.
+            with contextlib.suppress(asyncio.CancelledError):
+                await history.close()
             if history.mismatch is not None and type(outcome) in (Completed, Failed):
                 return Failed(history.mismatch, final=True)
             if type(outcome) is Completed and history.not_asked:
@@ -177,7 +186,7 @@ class Pipeline:
                 result = await self._call(attempt, event, context)
             if result is None:
                 return Completed(None)
-            return Completed(self._encode(result))
+            return Completed(encode_result("the handler's result", result, self._services.max_result_bytes))
         except BaseException as error:
             return self._ending(attempt, error)
 
@@ -243,18 +252,6 @@ class Pipeline:
         finally:
             attempt.in_thread = False
 
-    def _encode(self, result: Any) -> str:
-        try:
-            text = dumps(result)
-        except ValueError as error:
-            raise InvalidEvent(f"the handler's result: {error}. Return something JSON has") from error
-        if len(text) > self._services.max_result_bytes:
-            raise PayloadTooLarge(
-                f"the handler's result has {len(text):,} characters of JSON, the limit is "
-                f"{self._services.max_result_bytes:,}. Store it and return a reference"
-            )
-        return text
-
     def _ending(self, attempt: Attempt, error: BaseException) -> Outcome:
         context = attempt.context
         if _is_suspension(error):
@@ -264,16 +261,14 @@ class Pipeline:
         if isinstance(error, StaleClaim) or attempt.why == "lost":
             return Lost()
         if isinstance(error, asyncio.CancelledError | RunCancelled):
-            if attempt.why == "cancel":
+            told = context is not None and context.cancelled and isinstance(error, RunCancelled)
+            if attempt.why == "cancel" or (told and not attempt.why):
                 return Cancelled()
             if attempt.why == "drain":
                 return PutBack()
             if attempt.why == "timeout":
                 return Failed(TimeoutError(f"the attempt took longer than its {attempt.declared.timeout:g} s"))
             return Failed(RuntimeError(f"the handler ended itself by {type(error).__name__}"))
-        if isinstance(error, InvalidEvent) and attempt.started:
-            # A result or step that can't be stored is the same at the next attempt.
-            return Failed(error, final=isinstance(error, PayloadTooLarge))
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
             return Failed(RuntimeError(f"the handler raised {type(error).__name__}"))
         return Failed(error, final=isinstance(error, InvalidTask))

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 from cgk_jobs.errors import InvalidEvent, InvalidTask, JournalMismatch, StaleClaim
 from cgk_jobs.runtime.delivery import Claim
 from cgk_jobs.runtime.entries import ChildCall, EventWait, JournalEntry
+from cgk_jobs.wire.text import is_storable
 
 __all__ = ["UNDO", "Asked", "History", "StepLog", "Suspend", "Undo", "Unwind"]
 
@@ -129,8 +130,16 @@ class History:
 
     async def ask(self, name: str, *, undoing: bool = False) -> Asked:
         """The handler has come to this operation. Raises ``InvalidEvent`` for a bad name, ``JournalMismatch``."""
-        if not name or len(name) > 200 or "#" in name or (name.startswith(UNDO) and not undoing):
-            raise InvalidEvent(f"step name {name!r}: 1 to 200 characters without #, not beginning with {UNDO!r}")
+        if (
+            not name
+            or len(name) > 200
+            or "#" in name
+            or not is_storable(name)
+            or (name.startswith(UNDO) and not undoing)
+        ):
+            raise InvalidEvent(
+                f"step name {name!r}: 1 to 200 characters without # and NUL, not beginning with {UNDO!r}"
+            )
         if self.closed:
             raise StaleClaim(f"{name!r} was not done: the attempt it belongs to is over")
         current = asyncio.current_task()

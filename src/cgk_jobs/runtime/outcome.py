@@ -10,6 +10,7 @@ from cgk_jobs.clock import to_micros
 from cgk_jobs.errors import RetryAfter
 from cgk_jobs.runtime.retry import delay_before, may_retry
 from cgk_jobs.tasks.policy import Retry
+from cgk_jobs.wire.text import storable
 
 __all__ = [
     "Cancelled",
@@ -21,7 +22,9 @@ __all__ = [
     "PutBack",
     "Suspended",
     "Undoing",
+    "describe_error",
     "is_final",
+    "message_of",
     "what_next",
 ]
 
@@ -140,7 +143,16 @@ def _after_failure(outcome: Failed, policy: Retry, attempt: int, now: int, chanc
 _LONGEST = 2_000
 
 
+def message_of(error: BaseException) -> str:
+    """The message of an error, whatever its own ``__str__`` does."""
+    try:
+        return str(error)
+    except Exception:
+        return "its message can't be read"
+
+
 def describe_error(error: BaseException) -> str:
     """Type and message of an error, at most 2,000 characters."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    message = message_of(error)
+    text = storable(f"{type(error).__name__}: {message}" if message else type(error).__name__)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -22,11 +22,13 @@ from typing import Any, cast
 from cgk_jobs.errors import InvalidTask, NonRetryable, RetryAfter, Unsupported
 from cgk_jobs.runtime.delivery import Claim
 from cgk_jobs.runtime.execute import Attempt, decode_input
+from cgk_jobs.runtime.outcome import message_of
+from cgk_jobs.runtime.results import encode_result
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.tenancy.context import PLATFORM_SCOPE, enter_scope, tenant_scope
 from cgk_jobs.tenancy.ids import PLATFORM
 from cgk_jobs.wire.ids import to_id
-from cgk_jobs.wire.json import dumps, loads
+from cgk_jobs.wire.json import loads
 
 __all__ = ["ProcessContext", "ProcessPool", "RemoteError"]
 
@@ -66,7 +68,7 @@ class ProcessContext:
 
     def metadata(self, **fields: Any) -> None:
         """Keep small facts about the run; see :meth:`Context.metadata`. One too many fails the attempt."""
-        self._pipe.send(("metadata", dumps(fields)))
+        self._pipe.send(("metadata", encode_result("the metadata", fields)))
 
     def check_cancelled(self) -> None:
         """For code that also runs in threads. Here a run that is cancelled or out of time is over: its process is killed."""
@@ -110,13 +112,13 @@ def _child_run(place: tuple[str, str], claim: Claim, pipe: Connection) -> tuple[
         context = ProcessContext(claim, declared.retry.max_attempts, event, pipe)
         handler = declared.handler
         result = handler(event, context) if declared.wants_context else handler(event)
-        return ("result", None if result is None else dumps(result))
+        return ("result", encode_result("the handler's result", result))
     except RetryAfter as error:
         return ("retry_after", error.when)
     except BaseException as error:
         final = isinstance(error, NonRetryable)
         names = [kind.__name__ for kind in type(error).__mro__]
-        return ("error", (type(error).__name__, str(error), traceback.format_exc(), final, names))
+        return ("error", (type(error).__name__, message_of(error), traceback.format_exc(), final, names))
 
 
 def _find(place: tuple[str, str]) -> Task[Any]:

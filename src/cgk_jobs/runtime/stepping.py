@@ -12,10 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from cgk_jobs.clock import to_micros
-from cgk_jobs.errors import InvalidTask, PayloadTooLarge, RetryAfter, StaleClaim, StepFailed
+from cgk_jobs.errors import InvalidTask, RetryAfter, StaleClaim, StepFailed
 from cgk_jobs.events.sent import seconds
 from cgk_jobs.runtime.history import Asked, Undo
 from cgk_jobs.runtime.outcome import describe_error
+from cgk_jobs.runtime.results import encode_result
 from cgk_jobs.runtime.retry import delay_before, may_retry
 from cgk_jobs.tasks.policy import Retry
 from cgk_jobs.wire.json import dumps, loads
@@ -126,16 +127,7 @@ async def run_step(
 
 
 def _encoded(ctx: Context, asked: Asked, result: Any) -> str | None:
-    if result is None:
-        return None
-    stored = dumps(result)
-    limit = ctx.services.max_result_bytes
-    if len(stored) > limit:
-        raise PayloadTooLarge(
-            f"step {asked.name!r}: {len(stored):,} characters of JSON, the limit is {limit:,}. "
-            "Store the data and return a reference to it"
-        )
-    return stored
+    return encode_result(f"the result of step {asked.name!r}", result, ctx.services.max_result_bytes)
 
 
 def _check_time(ctx: Context, asked: Asked, timeout: float | None) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from cgk_jobs.errors import InvalidTask, NotConfigured
 from cgk_jobs.events.event import Event
-from cgk_jobs.events.sent import Duration, Sent
+from cgk_jobs.events.sent import TAG_RULE, Duration, Sent, are_tags
 from cgk_jobs.tasks.flow import Flow, as_fields
 from cgk_jobs.tasks.policy import Limit, Priority, Rate, Retry
 from cgk_jobs.tasks.schedule import Cron, Misfire
@@ -114,6 +114,7 @@ class Task(Generic[InputT]):
     middleware: tuple[Middleware, ...] = ()
     isolation: Isolation = "thread"
     flow: Flow = field(default_factory=Flow)
+    share_payload: bool = False
     is_async: bool = field(init=False)
     wants_context: bool = field(init=False)
     sender: TaskSender | None = field(init=False, default=None)
@@ -125,6 +126,8 @@ class Task(Generic[InputT]):
             )
         if _ID(self.queue) is None:
             raise InvalidTask(f"task {self.id}: queue {self.queue!r} must be letters, digits and . _ -")
+        if not are_tags(self.tags):
+            raise InvalidTask(f"task {self.id}: {TAG_RULE}")
         if self.isolation not in ("thread", "process"):
             raise InvalidTask(f"task {self.id}: isolation={self.isolation!r}: choose thread or process")
         is_async = inspect.iscoroutinefunction(self.handler)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from cgk_jobs.app import Jobs
 from cgk_jobs.clock import Clock
 from cgk_jobs.errors import NotConfigured
-from cgk_jobs.providers.provider import JobProvider
+from cgk_jobs.providers.bound import BoundProvider
 from cgk_jobs.tasks.group import TaskGroup
 
 __all__ = ["borrow"]
 
 
-def borrow(jobs: Jobs, provider: JobProvider, clock: Clock) -> Callable[[], None]:
+def borrow(jobs: Jobs, provider: BoundProvider, clock: Clock) -> Callable[[], None]:
     """Put ``jobs`` on another provider and clock, its tasks and tenants' list kept; returns what puts it back.
 
     The object stays the same, so modules that imported it, and tasks that send by it, use the test's ledger too. What is

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from tests.servers.postgres import LedgerDatabase
 
+from cgk_jobs.engine.postgres import acting
 from cgk_jobs.engine.postgres.store import PostgresStore
 from cgk_jobs.engine.records import Appetite, Claim, NewEvent, Parent, RunKey, Settlement, Subscription
 from cgk_jobs.engine.states import FINAL, State
@@ -229,6 +230,21 @@ async def test_a_family_that_is_cancelled_while_its_children_end_ends_whole(site
         assert len(numbers) == 8
         states = {await one.state(parent._replace(seq=number)) for number in (parent.seq, *numbers)}
         assert states <= FINAL
+
+
+async def test_children_made_while_their_tree_is_looked_through_are_cancelled_too(
+    sites: tuple[Site, Site], postgres_database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = sites
+    parent = await one.parent()
+    assert await one.call(parent, range(2), 4)
+    lingering = Lingering(postgres_database)
+    monkeypatch.setattr(acting, "_below", lingering.after(acting._below, lambda: one.call(parent, range(2, 4), 4)))
+    assert await other.store.cancel([parent.key]) == 5
+    assert await lingering.task
+    numbers = await one.store.children(parent.key, after=0, count=9)
+    assert [await one.state(parent._replace(seq=number)) for number in numbers] == ["cancelled"] * 4
+    assert await one.settle(parent, state="cancelled") == 0
 
 
 async def test_ten_thousand_children_are_made_and_ended(sites: tuple[Site, Site]) -> None:

@@ -16,7 +16,7 @@ from cgk_jobs.events.codec import decode, encode, from_mapping
 from cgk_jobs.events.fields import JsonObject
 
 CLASSES = [registry[name] for name in registry]
-TEXTS = ["", "a", "order_123", "Größe 日本 🎁", 'it\'s "quoted"\n\\ \x00', "x" * 300]
+TEXTS = ["", "a", "order_123", "Größe 日本 🎁", 'it\'s "quoted"\n\\ \x01 \\u0000', "x" * 300]
 each_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.event_name)
 
 # --- making instances -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from cgk_jobs import Context, Event, InvalidEvent, Jobs, PayloadTooLarge, Retry, tenant_context
+from cgk_jobs import Context, Event, InvalidEvent, InvalidResult, Jobs, PayloadTooLarge, Retry, tenant_context
 from cgk_jobs.runs import Run
 from cgk_jobs.testing import JobsHarness
 
@@ -47,12 +47,12 @@ async def test_metadata_is_small_and_json(jobs: Jobs, jobs_harness: JobsHarness)
         for value in ("x" * 16_384, object()):
             try:
                 ctx.sync.metadata(value=value)
-            except (PayloadTooLarge, ValueError) as error:
+            except (PayloadTooLarge, InvalidResult) as error:
                 caught.append(type(error))
 
     await jobs.send(SENT)
     await jobs_harness.drain(raise_failures=True)
-    assert caught == [PayloadTooLarge, ValueError]
+    assert caught == [PayloadTooLarge, InvalidResult]
     (run,) = await jobs_harness.runs_of("acme")
     assert run.metadata == {"kept": "yes"}
 

@@ -12,6 +12,9 @@ from cgk_jobs.runtime.processes import ProcessContext
 group = TaskGroup()
 
 
+UNSTORABLE: dict[str, object] = {"nul": "a\x00b", "surrogate": "\ud800", "thing": object()}
+
+
 class Crunch(Event, name="runtime.crunch"):
     what: str
     place: str = ""
@@ -34,6 +37,8 @@ def crunch(event: Crunch, ctx: ProcessContext) -> dict[str, object]:
     if event.what == "hang":
         Path(event.place).write_text(str(os.getpid()))
         threading.Event().wait()
+    if event.what in UNSTORABLE:
+        return {"page": UNSTORABLE[event.what]}
     ctx.log.info("crunching %s", event.what)
     ctx.progress(0.5, "half")
     ctx.metadata(rows=5)

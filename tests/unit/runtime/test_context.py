@@ -116,7 +116,10 @@ async def test_every_attempt_sees_the_json_form_of_a_step(jobs: Jobs, jobs_harne
 
 @pytest.mark.parametrize(
     ("result", "error"),
-    [(object(), "ValueError: object can't be stored"), ("x" * 300_000, "PayloadTooLarge: step 'big'")],
+    [
+        (object(), "InvalidResult: the result of step 'big': object can't be stored"),
+        ("x" * 300_000, "PayloadTooLarge: the result of step 'big'"),
+    ],
 )
 async def test_a_step_that_cannot_be_kept_fails(jobs: Jobs, jobs_harness: JobsHarness, result: Any, error: str) -> None:
     @jobs.task(on=Placed, retry=Retry(max_attempts=1))

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.runtime.handlers import Crunch, crunch, group, hasty
+from tests.unit.runtime.handlers import UNSTORABLE, Crunch, crunch, group, hasty
 
 from cgk_jobs import InvalidTask, Jobs, tenant_context
 from cgk_jobs.runs import Run
@@ -37,6 +37,12 @@ async def test_a_result_log_and_progress_come_back(jobs: Jobs, jobs_harness: Job
     assert run.progress == {"fraction": 0.5, "message": "half"}
     assert run.metadata == {"rows": 5}
     assert [(line.level, line.message) for line in run.log] == [("INFO", "crunching fine")]
+
+
+async def test_a_result_that_cannot_be_stored_ends_the_run(jobs: Jobs, jobs_harness: JobsHarness) -> None:
+    _, runs = await drained(jobs_harness, *UNSTORABLE)
+    assert [(run.state, run.attempt) for run in runs] == [("failed", 1)] * 3
+    assert all("the handler's result" in (run.error or "") for run in runs)
 
 
 async def test_errors_decide_as_in_this_process(jobs: Jobs, jobs_harness: JobsHarness) -> None:

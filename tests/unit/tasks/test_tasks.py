@@ -201,3 +201,11 @@ def test_which_errors_are_tried_again() -> None:
     # A timeout, and an explicit wish for a later attempt, are tried again whatever the list says.
     assert may_retry(picky, 1, TimeoutError())
     assert may_retry(picky, 1, RetryAfter(5))
+
+
+def test_a_wait_too_long_for_any_clock_is_cut_short() -> None:
+    for policy in (
+        Retry(max_attempts=99, factor=1e300, maximum=float("inf"), jitter=0),
+        Retry(initial=1e300, maximum=1e300),
+    ):
+        assert 0 < delay_before(policy, 9, 0) < 20 * 366 * 86_400

@@ -159,6 +159,19 @@ async def test_a_schedule_triggered_for_all_leaves_out_who_is_full(shop: Shop) -
         await shop.send("acme")
 
 
+async def test_a_schedule_is_triggered_by_a_process_that_has_not_started(tmp_path: Path) -> None:
+    jobs = Jobs(f"sqlite:///{tmp_path / 'other.db'}")
+
+    @jobs.cron("0 * * * *", tenants="each", id="hourly")
+    async def hourly(tick: Tick) -> None: ...
+
+    (sent,) = await jobs.schedules.trigger("hourly", tenant_id="acme")
+    assert sent.status == "accepted"
+    with tenant_context("acme"):
+        assert (await jobs.runs.get(sent.run_id)).task == "hourly"
+    jobs.close()
+
+
 async def test_refused_ticks_are_counted_for_the_tenant(shop: Shop) -> None:
     for tenant_id in ("acme", "globex"):
         await shop.send(tenant_id)

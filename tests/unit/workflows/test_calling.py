@@ -402,3 +402,25 @@ async def test_a_paused_tenants_children_wait_with_it(jobs: Jobs, jobs_harness: 
     await jobs_harness.drain(with_scheduled=True)
     run = next(run for run in await jobs_harness.runs_of("acme") if run.parent_id is None)
     assert run.result == 30
+
+
+async def test_a_caller_cancelled_from_elsewhere_makes_no_more_runs(jobs: Jobs, jobs_harness: JobsHarness) -> None:
+    task = double(jobs)
+    told: list[BaseException] = []
+
+    @jobs.task(on=Placed)
+    async def handler(event: Placed, ctx: Context) -> None:
+        # As another process would: this one's worker has not heard of it.
+        await jobs.provider.store.cancel([ctx.claim.key])
+        try:
+            await ctx.map(task, [Number(n=1), Number(n=2)])
+        except RunCancelled as error:
+            told.append(error)
+            with pytest.raises(RunCancelled):
+                ctx.check_cancelled()
+            raise
+
+    run = await parent(jobs_harness)
+    assert (run.state, run.error, len(told)) == ("cancelled", "cancelled while it ran", 1)
+    with tenant_context("acme"):
+        assert list(await jobs.runs.list(parent_id=run.id)) == []

@@ -49,10 +49,32 @@ async def cancel_in(
     reason: str | None = None,
 ) -> Cancelled:
     """``cancel`` in the caller's transaction. ``reason`` is kept as the error of those that waited."""
-    keys = youngest_first(runs)
+    cancelled = Cancelled(0, [], 0)
+    done: set[RunKey] = set()
+    wanted = set(runs)
     if tree:
-        below = await work.rows("unfinished_below", *zip(*keys, strict=True))
-        keys = youngest_first([*keys, *[RunKey(row["tenant_id"], row["seq"]) for row in below]])
+        wanted |= await _below(work, runs)
+    while wanted:
+        more = await _cancel(work, endings, youngest_first(wanted), now, reason)
+        cancelled = Cancelled(
+            cancelled.count + more.count, cancelled.ended + more.ended, cancelled.made_ready + more.made_ready
+        )
+        done |= wanted
+        # Until its row was held, a run could call others; from now on it calls nobody. Those are locked out of order
+        # (locking.py), which is as rare as this.
+        wanted = await _below(work, runs) - done if tree else set()
+    return cancelled
+
+
+async def _below(work: Work, runs: Sequence[RunKey]) -> set[RunKey]:
+    """The unfinished runs these have called, those they have called, and so on."""
+    rows = await work.rows("unfinished_below", *zip(*youngest_first(runs), strict=True))
+    return {RunKey(row["tenant_id"], row["seq"]) for row in rows}
+
+
+async def _cancel(
+    work: Work, endings: Endings, keys: Sequence[RunKey], now: int | None, reason: str | None
+) -> Cancelled:
     lines = await work.rows("lines_of_runs", *zip(*keys, strict=True))
     await endings.lines.lock(work, [(row["tenant_id"], row["order_key"]) for row in lines])
     # Locked in one order (locking.py), before any is written: who claims one of them now is waited for, and no two cancels wait

@@ -30,12 +30,13 @@ async def make_ready(work: Work, placing: Placing, configuration: Configuration,
         return
     steps: dict[tuple[str, str], float] = {}
     rows: list[tuple[object, ...]] = []
-    for run in runs:
-        vstart, asked = placing.place(run.queue, run.tenant_id, run.lane)
-        cost = placing.cost(run.tenant_id)
-        step = steps[run.tenant_id, run.queue] = steps.get((run.tenant_id, run.queue), 0.0) + cost
-        rows.append((*run, vstart, cost, step, asked, configuration.hold_of(run.tenant_id)))
-    await work.run("make_ready", configuration.now, *zip(*rows, strict=True))
+    with placing.giving() as places:
+        for run in runs:
+            vstart, asked = places.place(run.queue, run.tenant_id, run.lane)
+            cost = placing.cost(run.tenant_id)
+            step = steps[run.tenant_id, run.queue] = steps.get((run.tenant_id, run.queue), 0.0) + cost
+            rows.append((*run, vstart, cost, step, asked, configuration.hold_of(run.tenant_id)))
+        await work.run("make_ready", configuration.now, *zip(*rows, strict=True))
 
 
 async def release(work: Work, placing: Placing, configuration: Configuration, hold: str, count: int) -> int:
@@ -65,20 +66,27 @@ async def release_anew(work: Work, placing: Placing, configuration: Configuratio
 
 
 async def release_backlog(
-    work: Work, placing: Placing, configuration: Configuration, hold: str, count: int, reached: dict[str, float]
+    work: Work,
+    placing: Placing,
+    configuration: Configuration,
+    hold: str,
+    lane: int,
+    count: int,
+    reached: dict[str, float],
 ) -> int:
-    """Let up to ``count`` runs go on that are all of a tenant's backlog; returns how many there were.
+    """Let up to ``count`` runs of one priority go on that are all of a tenant's backlog; returns how many there were.
 
     They take turns with other tenants' runs from the queue's now on, in their old order, one turn apart. With the places they
     had they would all go at once; behind the tenant's clock, which has counted them already, they would go last of all.
-    ``reached``: the last place given in each queue, kept by the caller from one part to the next.
+    ``reached``: the last place given in each queue, kept by the caller from one part to the next; higher priorities come
+    first.
     """
-    found = await work.rows("held_runs", hold, count)
+    found = await work.rows("held_backlog", hold, lane, count)
     rows: list[tuple[object, ...]] = []
-    for tenant_id, seq, queue, _, vstart in found:
+    for tenant_id, seq, queue, vstart in found:
         place = max(vstart, reached.get(queue, placing.now(queue)) + placing.cost(tenant_id))
         reached[queue] = place
         rows.append((tenant_id, seq, place, configuration.hold_of(tenant_id)))
     if rows:
-        await work.run("release_runs", *zip(*sorted(rows), strict=True))
+        await work.run("place_backlog", *zip(*sorted(rows), strict=True))
     return len(found)

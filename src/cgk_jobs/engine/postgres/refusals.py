@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from cgk_jobs.engine.postgres.address import Address
-from cgk_jobs.errors import JobsError, NotConfigured, ProviderUnavailable
+from cgk_jobs.errors import JobsError, NotConfigured, ProviderUnavailable, WriteRefused
 
 __all__ = ["DRIVER_ERRORS", "is_conflict", "is_lost", "is_pooler_trouble", "refusal"]
 
@@ -60,7 +60,7 @@ def refusal(error: BaseException, address: Address, *, connecting: bool = False)
             "worker login that `cgk jobs schema apply` makes"
         )
     if state.startswith(("22", "23")):
-        return ProviderUnavailable(f"{address.shown} refused a write: {said}. Nothing of it was stored")
+        return WriteRefused(f"{address.shown} refused a write: {said}. Nothing of it was stored")
     if state == "25006":
         return ProviderUnavailable(f"{address.shown} is read-only ({said}): give the address of the primary server")
     if state.startswith("53"):

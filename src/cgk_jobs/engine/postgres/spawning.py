@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cgk_jobs.engine.flow import calls_nobody
 from cgk_jobs.engine.postgres import journal
 from cgk_jobs.engine.postgres.batch import Batch
 from cgk_jobs.engine.postgres.database import Database, Work
@@ -31,8 +32,11 @@ async def spawn(
     async def verb(work: Work) -> bool:
         batches.clear()
         # The end of a child waits here, and so finds every sibling that is held.
-        if await work.row("holds_run", *claim.key, claim.token) is None:
+        held = await work.row("holds_run", *claim.key, claim.token)
+        if held is None:
             return False
+        if held["cancel_asked"]:
+            raise calls_nobody(claim)
         if first == 0 and not await journal.record(work, database.now, claim, **entry._asdict()):
             return False
         names = [child.parent.step for child in children if child.parent is not None]

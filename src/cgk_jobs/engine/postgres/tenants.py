@@ -74,19 +74,23 @@ async def _park(database: Database, tenant_id: str) -> None:
 async def _free_backlog(
     database: Database, placing: Placing, configuration: Configuration, tenant_id: str, hold: str
 ) -> int:
-    total, more = 0, True
+    total = 0
     reached: dict[str, float] = {}
-    while more:
+    for lane in [row["lane"] for row in await database.rows("held_lanes", hold)]:
+        more = True
+        while more:
 
-        async def part(work: Work, before: dict[str, float] = reached) -> tuple[int, dict[str, float]]:
-            after = dict(before)
-            return await release_backlog(work, placing, configuration, hold, _AT_ONCE, after), after
+            async def part(
+                work: Work, lane: int = lane, before: dict[str, float] = reached
+            ) -> tuple[int, dict[str, float]]:
+                after = dict(before)
+                return await release_backlog(work, placing, configuration, hold, lane, _AT_ONCE, after), after
 
-        count, reached = await database.retried(part)
-        total += count
-        more = count == _AT_ONCE
-    for queue, place in reached.items():
-        placing.reach(queue, tenant_id, place)
+            count, reached = await database.retried(part)
+            total += count
+            more = count == _AT_ONCE
+        for queue, place in reached.items():
+            placing.reach(queue, tenant_id, lane, place)
     return total
 
 

@@ -116,7 +116,7 @@ class Desk:
         if not legal("running", item.state):
             raise InvalidTask(f"a running run can't become {item.state}: see engine/states.py")
         undone = item.failing is not None or claim.failing is not None
-        if item.state not in FINAL and not undone and self._is_cancel_asked(claim):
+        if item.state not in FINAL and not undone and self.is_cancel_asked(claim):
             # Asked to stop, it failed, slept or was put back instead. It must not start again, unless to be undone.
             item = cancelled_instead(item)
         final = item.state in FINAL
@@ -154,7 +154,8 @@ class Desk:
                 self.ended(claim.seq)
         return True
 
-    def _is_cancel_asked(self, claim: Claim) -> bool:
+    def is_cancel_asked(self, claim: Claim) -> bool:
+        """Whether somebody asked to cancel the run this attempt holds."""
         return self._db.execute(QUERIES["is_cancel_asked"], (claim.seq, claim.token)).fetchone() is not None
 
     def _was_woken(self, claim: Claim) -> bool:

@@ -23,7 +23,7 @@ from cgk_jobs.engine.sqlite.checkpoints import Checkpointer
 from cgk_jobs.engine.sqlite.database import is_busy, open_database
 from cgk_jobs.engine.sqlite.forks import ForkGuard
 from cgk_jobs.engine.sqlite.ledger import SqliteLedger
-from cgk_jobs.errors import JobsError, ProviderUnavailable
+from cgk_jobs.errors import JobsError, ProviderUnavailable, WriteRefused
 
 __all__ = ["Aftermath", "GroupCommit"]
 
@@ -33,6 +33,7 @@ _Item = tuple[Callable[[SqliteLedger], Any], "asyncio.Future[Any]"]
 
 PATIENCE = 30.0
 """Seconds other writers may hold the ledger before a verb is refused."""
+_OF_THE_WRITE = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 BUSY_AFTER = 50
 """Commits after which a process counts as one that writes a lot."""
 
@@ -119,9 +120,9 @@ class GroupCommit:
             ledger.forget()
             _reset(ledger)
             if isinstance(error, sqlite3.Error):
-                raise ProviderUnavailable(
-                    f"the ledger {self.path} refused a write: {error}. Nothing of it was stored"
-                ) from error
+                # A full disk is worth waiting for; a value that does not fit is not.
+                kind = WriteRefused if isinstance(error, _OF_THE_WRITE) else ProviderUnavailable
+                raise kind(f"the ledger {self.path} refused a write: {error}. Nothing of it was stored") from error
             raise
         self._commits += 1
         if self._commits == BUSY_AFTER:
@@ -279,7 +280,7 @@ def _reset(ledger: SqliteLedger) -> Aftermath | None:
 def _fail_all(items: list[_Item], error: Exception) -> None:
     if not isinstance(error, JobsError | OSError | KeyError | ValueError):
         # Nobody foresaw it: whoever waits must still hear of it.
-        error = ProviderUnavailable(f"the ledger failed: {type(error).__name__}: {error}")
+        error = WriteRefused(f"the ledger failed: {type(error).__name__}: {error}")
     for _, future in items:
         if not future.done():
             future.set_exception(error)

@@ -14,6 +14,7 @@ its place. So priority costs other tenants nothing, and one update at most for a
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
@@ -124,6 +125,32 @@ class FairOrder:
                     self._db.execute(QUERIES["write_clock"], (queue, tenant_id, number, other.last, other.jumped))
             mine.last = vstart
         return vstart, mine.jumped
+
+    def lay_out(self, queue: str, tenant_id: str, waiting: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
+        """Places for all of a tenant's backlog, which takes turns with other tenants' runs from the queue's now on.
+
+        ``waiting`` are lanes and places so far, in the order in which the runs are to be claimed; answers place and ``jumped``
+        of each. With the places they had, they would all go at once; behind the tenant's clock, which has counted them
+        already, they would go last of all.
+        """
+        lanes = self._of(queue, tenant_id)
+        self._simple.pop((queue, tenant_id), None)
+        cost = 1.0 / self._configuration.weights.get(tenant_id, 1.0)
+        reached = self.now(queue)
+        found: list[tuple[float, float]] = []
+        ends: dict[int, float] = {}
+        for lane, vstart in waiting:
+            reached = max(vstart, reached + cost)
+            mine = lanes.setdefault(lane, _Lane(0.0, 0.0))
+            found.append((reached, mine.jumped))
+            ends[lane] = reached
+        for lane, mine in lanes.items():
+            # Also behind those of higher lanes, which go first.
+            end = max((end for number, end in ends.items() if number >= lane), default=0.0)
+            if end > mine.last:
+                mine.last = mine.reserved = end
+                self._db.execute(QUERIES["write_clock"], (queue, tenant_id, lane, end, mine.jumped))
+        return found
 
     def owed(self, queue: str, tenant_id: str, lane: int, jumped: float) -> float:
         """How far a waiting run has to move back because higher lanes went ahead since it got its place."""

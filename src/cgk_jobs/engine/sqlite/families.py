@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from cgk_jobs.engine.flow import calls_nobody
 from cgk_jobs.engine.records import Claim, NewEvent, RunKey
 from cgk_jobs.engine.sqlite.claiming import Desk
 from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.journal import JournalBook
 from cgk_jobs.engine.sqlite.sending import Inbox
+from cgk_jobs.errors import RunCancelled
 from cgk_jobs.runtime.entries import JournalEntry, group_of
 from cgk_jobs.wire.ids import parse_id, to_id
 from cgk_jobs.wire.json import dumps, loads
@@ -35,9 +37,11 @@ class Families:
 
     def spawn(
         self, claim: Claim, entry: JournalEntry, children: Sequence[NewEvent], *, first: int, concurrency: int | None
-    ) -> bool:
+    ) -> bool | RunCancelled:
         """Make children and the entries that wait for them; see the boundary."""
         self._inbox.write()
+        if self._desk.is_cancel_asked(claim):
+            return calls_nobody(claim)
         if not self._journal.holds(claim) or (first == 0 and not self._journal.write(claim, entry)):
             return False
         names = [child.parent.step for child in children if child.parent is not None]

@@ -36,6 +36,7 @@ from cgk_jobs.engine.sqlite.journal import JournalBook
 from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
 from cgk_jobs.engine.sqlite.tenant_tables import TenantTable
+from cgk_jobs.engine.sqlite.wakeups import WakeupBook
 from cgk_jobs.errors import DuplicateKey, JobsError, QuotaExceeded, TenantClosed
 from cgk_jobs.runtime.execute import newer_version_hold
 from cgk_jobs.wire.ids import COUNTER_BITS, to_id
@@ -64,6 +65,7 @@ class SqliteLedger:
         self.journal = JournalBook(connection, clock)
         self.families = Families(connection, self.configuration, self.inbox, self.desk, self.journal)
         self.waits = WaitBook(connection, clock, self.configuration, self.inbox, self.journal, self.families)
+        self.wakeups = WakeupBook(connection, clock, self.configuration, self.inbox, self.desk)
         self.desk.ended = self.families.ended
         self.inbox.tell_waits = self.waits.sent
         self._pruned_up_to = 0
@@ -120,6 +122,18 @@ class SqliteLedger:
             self.desk.make_ready(seq, tenant_id, queue, lane)
         self.inbox.made_ready += len(rows)
         return len(rows)
+
+    def _release_backlog(self, hold: str, tenant_id: str) -> None:
+        """Let all of a tenant's runs go that are parked for this reason: in their order, taking turns from now on."""
+        waiting: dict[str, list[tuple[int, int, float]]] = {}
+        for seq, queue, lane, vstart in self.db.execute(QUERIES["held_backlog"], (hold,)):
+            waiting.setdefault(queue, []).append((seq, lane, vstart))
+        held_by = self.configuration.hold_of(tenant_id)
+        for queue, runs in waiting.items():
+            places = self.order.lay_out(queue, tenant_id, [run[1:] for run in runs])
+            rows = [(held_by, *place, run[0]) for run, place in zip(runs, places, strict=True)]
+            self.db.executemany(QUERIES["release_run"], rows)
+            self.inbox.made_ready += len(rows)
 
     # -- what an attempt writes --------------------------------------------------------------------------------------
 
@@ -243,11 +257,11 @@ class SqliteLedger:
         if tenant.paused:
             self.db.execute(QUERIES["park_tenant"], (hold, tenant.id))
         elif before is not None and before.paused:
-            self.release(hold)
+            self._release_backlog(hold, tenant.id)
         if before is not None and before[4:7] != tenant[4:7]:
             # Another concurrency or rate: who waited for the old one is measured by the new one at the next claim.
             for key in tenant_keys(tenant.id):
-                self.release(key)
+                self._release_backlog(key, tenant.id)
 
     def put_quotas(self, quotas: TenantQuotas) -> None:
         """Write a tenant's quotas; they hold from this transaction on."""
@@ -310,6 +324,10 @@ class SqliteLedger:
         self.inbox.quotas.recount(self._clock.micros())
         return len(rows)
 
+    def first_seen(self, key: str, until: int) -> bool:
+        """Whether a signed call comes for the first time; it is remembered until a moment."""
+        return self.db.execute(QUERIES["note_seen_call"], (key, until)).rowcount == 1
+
     def prune(self, before: int, count: int) -> int:
         """Delete up to ``count`` runs that finished before a moment, and keys past their time; returns how many runs."""
         last = (before // 1000) << COUNTER_BITS
@@ -319,7 +337,7 @@ class SqliteLedger:
         seqs = json.dumps([seq for (seq,) in rows])
         for name in ("delete_steps", "delete_attempts", "delete_logs", "delete_tags", "delete_waits", "delete_runs"):
             self.db.execute(QUERIES[name], (seqs,))
-        for name in ("prune_keys", "prune_throttles"):
+        for name in ("prune_keys", "prune_throttles", "prune_seen_calls"):
             self.db.execute(QUERIES[name], (self._clock.micros(),))
         self.db.execute(QUERIES["prune_unrouted"], (last,))
         self.db.execute(QUERIES["prune_marks"], (last,))

@@ -38,6 +38,7 @@ from cgk_jobs.engine.sqlite.liveness import LifeLock, is_stopped, may_be_locked
 from cgk_jobs.engine.sqlite.own_transaction import own_transaction
 from cgk_jobs.engine.sqlite.reads import SqliteReads
 from cgk_jobs.engine.store import Hints
+from cgk_jobs.engine.wakeups import ActiveProvider, Demand, Outstanding, WakeupRecord
 from cgk_jobs.errors import DuplicateKey, Unsupported
 from cgk_jobs.runtime.entries import EventWait, JournalEntry
 
@@ -272,6 +273,41 @@ class SqliteStore:
         self, before: ScheduleRecord, after: ScheduleRecord, events: Sequence[NewEvent]
     ) -> Awaitable[list[Stored] | None]:
         return self._commits.run(lambda ledger: ledger.fire(before, after, events))
+
+    # -- wake-ups ----------------------------------------------------------------------------------------------------
+
+    def active_provider(self, default: str) -> Awaitable[ActiveProvider]:
+        return self._commits.run(lambda ledger: ledger.wakeups.active_provider(default))
+
+    def activate(self, name: str, draining: Sequence[str], version: int) -> Awaitable[ActiveProvider | None]:
+        return self._commits.run(lambda ledger: ledger.wakeups.activate(name, draining, version))
+
+    def issue_wakeups(self, demand: Demand) -> Awaitable[list[WakeupRecord]]:
+        return self._commits.run(lambda ledger: ledger.wakeups.issue(demand))
+
+    def acknowledge_wakeups(self, provider: str, receipts: Sequence[tuple[str, str, str | None]]) -> Awaitable[int]:
+        return self._commits.run(lambda ledger: ledger.wakeups.acknowledge(provider, receipts))
+
+    def take_wakeups(self, ids: Sequence[str]) -> Awaitable[dict[str, WakeupRecord]]:
+        return self._commits.run(lambda ledger: ledger.wakeups.take(ids))
+
+    def pass_on_wakeups(self, passed: Sequence[tuple[WakeupRecord, str, int]]) -> Awaitable[None]:
+        return self._commits.run(lambda ledger: ledger.wakeups.pass_on(passed))
+
+    def obsolete_wakeups(self, provider: str, count: int) -> Awaitable[list[WakeupRecord]]:
+        return self._commits.run(lambda ledger: ledger.wakeups.obsolete(provider, count))
+
+    def list_wakeups(self, provider: str, after: str, count: int) -> Awaitable[list[WakeupRecord]]:
+        return self._commits.run(lambda ledger: ledger.wakeups.records(provider, after, count))
+
+    def drop_wakeups(self, ids: Sequence[str]) -> Awaitable[int]:
+        return self._commits.run(lambda ledger: ledger.wakeups.drop(ids))
+
+    def first_seen(self, key: str, until: int) -> Awaitable[bool]:
+        return self._commits.run(lambda ledger: ledger.first_seen(key, until))
+
+    def count_wakeups(self) -> Awaitable[Mapping[str, Outstanding]]:
+        return self._commits.run(lambda ledger: ledger.wakeups.count())
 
     # -- upkeep ------------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from cgk_jobs.testing.conformance.scheduling import SchedulingSuite
 from cgk_jobs.testing.conformance.seats import SeatsSuite
 from cgk_jobs.testing.conformance.sending import SendingSuite
 from cgk_jobs.testing.conformance.tenant_data import TenantDataSuite
+from cgk_jobs.testing.conformance.waking import WakingSuite
 
 __all__ = ["Driver", "StoreCase", "StoreConformance", "subscription"]
 
@@ -50,5 +51,6 @@ class StoreConformance(
     JournallingSuite,
     AwaitingSuite,
     FamiliesSuite,
+    WakingSuite,
 ):
     """All suites of a store in one class."""

@@ -9,7 +9,7 @@ import pytest
 from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.records import Claim, NewEvent, Parent, RunKey
 from cgk_jobs.engine.states import State
-from cgk_jobs.errors import InvalidTask
+from cgk_jobs.errors import InvalidTask, RunCancelled
 from cgk_jobs.runtime.entries import JournalEntry, child_entry
 from cgk_jobs.testing.conformance.case import Driver, StoreCase, subscription
 from cgk_jobs.wire.ids import to_id
@@ -172,6 +172,20 @@ class FamiliesSuite(StoreCase):
         assert not await call(ledger, claim)
         assert await ledger.store.children(claim.key, after=0, count=9) == []
         assert await ledger.store.journal(again) == []
+
+    async def test_a_caller_that_is_being_cancelled_calls_nobody(self, ledger: Driver) -> None:
+        claim = await begun(ledger)
+        assert await call_group(ledger, claim, range(3), 6)
+        assert await ledger.store.cancel([claim.key]) == 4
+        before = await ledger.store.journal(claim)
+        with pytest.raises(RunCancelled, match="calls no other runs"):
+            await call_group(ledger, claim, range(3, 6), 6)
+        with pytest.raises(RunCancelled):
+            await call(ledger, claim)
+        assert await ledger.store.journal(claim) == before
+        assert len(await ledger.store.children(claim.key, after=0, count=9)) == 3
+        assert await ledger.settle(claim, "waiting")
+        assert await ledger.counts() == {"cancelled": 4}
 
     async def test_calling_is_all_or_nothing(self, ledger: Driver) -> None:
         claim = await begun(ledger)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
+
 from cgk_jobs.engine.records import RunKey, TenantRecord
 from cgk_jobs.testing.conformance.case import Driver, StoreCase, subscription
 
@@ -55,6 +59,70 @@ class PausingSuite(StoreCase):
         assert await ledger.claim() == []
         await ledger.store.put_tenant(PAUSED._replace(paused=False))
         assert len(await ledger.claim()) == 1
+
+    @pytest.mark.parametrize("weight", [1.0, 3.0])
+    async def test_a_resumed_tenant_takes_turns_from_then_on(self, ledger: Driver, weight: float) -> None:
+        store = ledger.store
+        plain = PAUSED._replace(paused=False, weight=weight)
+        await store.put_tenant(plain)
+        for _ in range(20):
+            await ledger.send("acme")
+        await store.put_tenant(plain._replace(paused=True))
+        for _ in range(40):
+            await ledger.send("acme")
+        for _ in range(80):
+            await ledger.send("globex")
+        assert await self._turns(ledger, 30) == {"globex": 30}
+        await store.put_tenant(plain)
+        for _ in range(5):
+            await ledger.send("acme")
+        turns = await self._turns(ledger, 20)
+        share = round(20 * weight / (weight + 1))
+        assert abs(turns["acme"] - share) <= 1, turns
+        # Neither owed for the time of the pause, nor behind for it later.
+        turns = await self._turns(ledger, 20)
+        assert abs(turns["acme"] - share) <= 1, turns
+
+    async def test_a_resumed_tenants_runs_keep_their_order(self, ledger: Driver) -> None:
+        low = [(await ledger.send()).run_seqs[0] for _ in range(3)]
+        await ledger.store.put_tenant(PAUSED)
+        low += [(await ledger.send()).run_seqs[0] for _ in range(3)]
+        high = [(await ledger.send(priority=50)).run_seqs[0] for _ in range(3)]
+        for _ in range(20):
+            await ledger.send("globex")
+        assert await self._turns(ledger, 10) == {"globex": 10}
+        await ledger.store.put_tenant(PAUSED._replace(paused=False))
+        low.append((await ledger.send()).run_seqs[0])
+        high.append((await ledger.send(priority=50)).run_seqs[0])
+        order: list[int] = []
+        while claims := await ledger.claim(1):
+            order += [claim.seq for claim in claims if claim.tenant_id == "acme"]
+            await ledger.settle(claims[0])
+        assert order == high + low
+
+    async def test_a_tenant_whose_limit_is_raised_takes_turns_from_then_on(self, ledger: Driver) -> None:
+        narrow = TenantRecord("acme", added=True, concurrency=1)
+        await ledger.store.put_tenant(narrow)
+        for _ in range(60):
+            await ledger.send("acme")
+        (first,) = await ledger.claim(30)
+        for _ in range(80):
+            await ledger.send("globex")
+        # The one that is at work keeps the others parked.
+        assert await self._turns(ledger, 40) == {"globex": 40}
+        await ledger.store.put_tenant(narrow._replace(concurrency=50))
+        turns = await self._turns(ledger, 20)
+        assert abs(turns["acme"] - 10) <= 1, turns
+        await ledger.settle(first)
+
+    async def _turns(self, ledger: Driver, count: int) -> Counter[str]:
+        turns: Counter[str] = Counter()
+        while turns.total() < count:
+            # A claim that only parks what is over a limit hands nothing out yet.
+            for claim in await ledger.claim(1):
+                turns[claim.tenant_id] += 1
+                await ledger.settle(claim)
+        return turns
 
     async def test_a_pause_can_be_repeated(self, ledger: Driver) -> None:
         for _ in range(2):

@@ -16,7 +16,7 @@ from cgk_jobs.examples.commerce.demo.memory import peak_mb
 from cgk_jobs.examples.commerce.demo.plan import MINUTES_A_DAY
 from cgk_jobs.examples.commerce.demo.shared_clock import SharedCount
 from cgk_jobs.examples.commerce.demo.stage import Stage
-from cgk_jobs.providers.provider import Running
+from cgk_jobs.providers.bound import Running
 
 __all__ = ["main"]
 

@@ -1,0 +1,1 @@
+UPDATE wakeups SET issued_at = ? WHERE tenant_id = ? AND id = ?

@@ -1,0 +1,1 @@
+INSERT INTO seen_calls (key, until) VALUES (?, ?) ON CONFLICT DO NOTHING

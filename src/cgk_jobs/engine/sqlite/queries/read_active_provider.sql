@@ -1,0 +1,1 @@
+SELECT name, draining, version FROM active_provider

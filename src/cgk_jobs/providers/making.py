@@ -1,0 +1,74 @@
+"""From a provider's name and the settings to the provider.
+
+The providers of this package are listed here by name; others are found by the entry point group ``cgk_jobs.providers``, whose
+entries name a function that takes a ``ProviderContext`` and returns a ``JobProvider``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Protocol, cast
+
+from cgk_jobs.clock import Clock
+from cgk_jobs.errors import NotConfigured, Unsupported
+from cgk_jobs.providers.provider import JobProvider
+
+__all__ = ["ENTRY_POINTS", "FACTORIES", "ProviderContext", "Seen", "make_provider", "third_party"]
+
+ENTRY_POINTS = "cgk_jobs.providers"
+
+FACTORIES: Mapping[str, str] = {}
+"""The providers of this package: name to ``module:function``. Imported on demand, as each has packages of its own."""
+
+
+class Seen(Protocol):
+    """Remembers calls that must not be accepted twice, for all processes of the installation."""
+
+    async def first(self, key: str, until: int) -> bool:
+        """Whether ``key`` comes for the first time; it is remembered until a moment (microseconds since 1970 UTC)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ProviderContext:
+    """What a provider is made of. ``values``: the settings by the names of their variables, wherever they came from.
+
+    ``public_url``: where the application's ``jobs.asgi()`` is reached, without a slash at the end. ``signing_keys``: those of
+    ``JOBS_SIGNING_KEY``, the newest first.
+    """
+
+    app: str
+    values: Mapping[str, str] = field(repr=False)
+    public_url: str | None
+    signing_keys: tuple[bytes, ...] = field(repr=False)
+    seen: Seen
+    clock: Clock
+
+
+def third_party() -> Mapping[str, str]:
+    """Providers of other packages that are installed: name to ``module:function``."""
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+
+
+def make_provider(name: str, context: ProviderContext) -> JobProvider:
+    """The provider of that name.
+
+    Raises ``NotConfigured`` for a setting that is missing or has the wrong form, or a package that is not installed, and
+    ``Unsupported`` for a name nobody knows.
+    """
+    where = FACTORIES.get(name) or third_party().get(name)
+    if where is None:
+        known = ", ".join(("embedded", "postgres", *FACTORIES, *third_party()))
+        raise Unsupported(f"provider {name!r}", "this installation", f"It has {known}.")
+    module, _, function = where.partition(":")
+    try:
+        factory = cast("Callable[[ProviderContext], JobProvider]", getattr(import_module(module), function))
+    except ImportError as error:
+        missing = getattr(error, "name", None) or str(error)
+        raise NotConfigured(
+            f"the provider {name} needs the package {missing}: pip install 'cgk-jobs[{name}]'"
+        ) from error
+    return factory(context)

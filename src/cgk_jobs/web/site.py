@@ -1,0 +1,78 @@
+"""The pages and endpoints of one application, below wherever ``jobs.asgi()`` is mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Protocol
+
+from cgk_jobs.engine.store import Store
+from cgk_jobs.errors import JobsError
+from cgk_jobs.providers.provider import AsgiApp, Health
+from cgk_jobs.web.router import Receive, Router, Send, reply
+
+__all__ = ["Site"]
+
+
+class Reachable(Protocol):
+    """The work of this process, as far as callers reach it."""
+
+    def routes(self) -> Mapping[str, AsgiApp]:
+        """What providers' calls are answered by."""
+        ...
+
+    def health(self) -> Health:
+        """Whether work gets done."""
+        ...
+
+
+class Site:
+    """Makes the ASGI application. ``on_call``: the work of this process, begun for calls alone if it was not started.
+
+    ``running``: the same, or ``None`` where nothing was begun.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        on_call: Callable[[], Awaitable[Reachable]],
+        running: Callable[[], Reachable | None],
+    ) -> None:
+        self._store = store
+        self._on_call = on_call
+        self._running = running
+
+    def app(self) -> Router:
+        """The ASGI application."""
+        return Router(self._find)
+
+    async def _find(self, path: str) -> AsgiApp | None:
+        if path == "/health":
+            return self._health
+        try:
+            routes = (await self._on_call()).routes()
+        except (JobsError, OSError):
+            # Whoever calls is told no more than that it should call again.
+            return _unavailable
+        found = routes.get(path)
+        if found is None:
+            below = [prefix for prefix in routes if prefix.endswith("/") and path.startswith(prefix)]
+            found = routes[max(below, key=len)] if below else None
+        return found
+
+    async def _health(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Up: this process claims, or could. Says no more to whoever asks."""
+        if scope["method"] not in ("GET", "HEAD"):
+            await reply(send, 405, {"error": "only GET"}, {"allow": "GET, HEAD"})
+            return
+        running = self._running()
+        up = running is None or running.health().ok
+        if up:
+            try:
+                await self._store.reads.paused()
+            except (JobsError, OSError):
+                up = False
+        await reply(send, 200 if up else 503, {"status": "up" if up else "down"})
+
+
+async def _unavailable(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    await reply(send, 503, {"error": "not available at the moment"}, {"retry-after": "5"})
