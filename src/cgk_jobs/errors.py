@@ -21,6 +21,7 @@
     ├── Unsupported              feature, provider, hint
     ├── ProviderUnavailable      the database or vendor can't be reached
     │   └── WriteRefused         the database answers, and refuses what is to be written
+    ├── ProviderRefused          the vendor will never take this request
     └── NonRetryable             raised by handlers: don't try again
         ├── InvalidResult        (also ValueError) what a handler or step returned can't be stored
         ├── JournalMismatch      the handler no longer asks for the steps its run's journal has
@@ -47,6 +48,7 @@ __all__ = [
     "NonRetryable",
     "NotConfigured",
     "PayloadTooLarge",
+    "ProviderRefused",
     "ProviderUnavailable",
     "QuotaExceeded",
     "RetryAfter",
@@ -176,7 +178,23 @@ class Unsupported(JobsError):
 
 
 class ProviderUnavailable(JobsError):
-    """The database or vendor does not answer."""
+    """The database or vendor does not answer. ``retry_after``: the seconds it asked to be left alone, if it did."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ProviderRefused(JobsError):
+    """The vendor answered that it does not take this request, and trying again would not change that.
+
+    ``status`` is that of HTTP; ``code`` the vendor's own word for the reason, if it gave one.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 class WriteRefused(ProviderUnavailable):

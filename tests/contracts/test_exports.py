@@ -55,6 +55,7 @@ BEYOND = [
     "InvalidSchedule",
     "InvalidTask",
     "Priority",
+    "ProviderRefused",
     "Quota",
     "QuotaExceeded",
     "StaleClaim",

@@ -34,6 +34,12 @@ WAYS = {
     "park_runs": BY_KEY,
     "make_ready": BY_KEY,
     "expired_runs": {"runs_expiring"},
+    "ready_queues": {"runs_ready"},
+    "unwoken_ready": {"runs_ready"},
+    "unwoken_due": {"runs_due"},
+    "repeated_wakeups": BY_KEY,
+    "forget_wakeups": BY_KEY,
+    "checked_wakeups": BY_KEY,
 }
 INSERTS = ("insert_one", "insert_runs")
 SETTLING = ("exchange", "complete_attempts", "end_attempts")

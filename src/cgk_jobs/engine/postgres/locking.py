@@ -6,6 +6,8 @@
 3. Rows of a run's journal: under the lock of the run's row, as long as it has not ended.
 4. Limits by key, then counters of quotas.
 
+Wake-ups are locked by no transaction that locks any of these: their order is in ``wakeups.py``.
+
 Rows that are found by looking (what is due, ready or parked) are taken with SKIP LOCKED instead, and wait for nobody. Where the
 order can't be kept (a run retried while its last child ends), PostgreSQL ends the circle, and the transaction is done again.
 """
