@@ -12,7 +12,6 @@ import psycopg
 from tests.servers.postgres import LedgerDatabase
 
 from cgk_jobs.clock import Clock
-from cgk_jobs.engine.postgres.seats import PostgresSeat
 from cgk_jobs.engine.postgres.store import PostgresStore
 from cgk_jobs.testing import JobsHarness
 from cgk_jobs.testing.recording import Recording
@@ -28,7 +27,7 @@ class _RecordingStore(Recording, PostgresStore):  # type: ignore[misc]  # type c
         super().__init__(database.worker_url, clock)
         self._admin_url = database.admin_url
 
-    async def take_seat(self, queues: Sequence[str], concurrency: int, lease: float) -> PostgresSeat:
+    async def take_seat(self, queues: Sequence[str], concurrency: int, lease: float) -> Any:
         return await PostgresStore.take_seat(self, queues, concurrency, _LEASE)
 
     async def bury(self, worker: int) -> None:
