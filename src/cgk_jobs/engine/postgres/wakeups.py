@@ -94,7 +94,7 @@ class WakeupBook:
         former = [(row["tenant_id"], row["former"]) for row in unwoken if row["former"] is not None]
         if former:
             await work.run("make_obsolete", *zip(*former, strict=True))
-        records = [WakeupRecord(new_wakeup_id(), *row[:7], "", row["payload"]) for row in unwoken]
+        records = [WakeupRecord(new_wakeup_id(), *row[:7], payload=row["payload"]) for row in unwoken]
         columns = zip(*[(*record[1:8], record.id) for record in records], strict=True)
         written = {row["id"] for row in await work.rows("insert_wakeups", *columns, provider, now)}
         return [record for record in records if record.id in written]
