@@ -132,7 +132,14 @@ async def _put(http: HttpClient, entry: _Entry, destination: str, retries: int) 
             "Upstash-Retries": str(min(retries, 1)),
         },
         idempotent=True,
+        expect=(412,),
     )
+    if answer.status == 412:
+        raise Unsupported(
+            "one more of the schedules at QStash",
+            "its plan",
+            "Their number is used up: remove some in its console, or leave JOBS_QSTASH_SCHEDULE_EACH unset, as one clock does.",
+        )
     said: object = answer.json
     if not isinstance(said, dict) or cast(dict[str, Any], said).get("scheduleId") != entry.id:
         raise ProviderUnavailable(f"QStash answered the schedule {entry.id} with something unknown")
