@@ -193,8 +193,9 @@ class Context:
         - ``connection=``: the result is committed with what the function writes on this connection.
 
         Raises ``StaleClaim`` if this attempt lost its run, ``JournalMismatch`` if the code was changed under it,
-        ``InvalidResult`` (a ``ValueError``) for a result that can't be stored, ``PayloadTooLarge``, ``InvalidTask`` and
-        ``Unsupported`` for options that can't work, and whatever ``function`` raises.
+        ``InvalidResult`` (a ``ValueError``) for a result that can't be stored and ``PayloadTooLarge`` for a large one: these
+        two end the run, as the function would do its work once more; ``InvalidTask`` and ``Unsupported`` for options that
+        can't work, and whatever ``function`` raises.
         """
         options = take_options(name, function, kwargs)
         return await run_step(self, name, partial(function, *args, **kwargs), options)

@@ -48,7 +48,7 @@ from cgk_jobs.tenancy.context import PLATFORM_SCOPE, enter_scope, tenant_scope
 from cgk_jobs.tenancy.ids import PLATFORM
 from cgk_jobs.wire.json import dumps, loads
 
-__all__ = ["Attempt", "EndReason", "Isolated", "Pipeline", "encode_result", "newer_version_hold"]
+__all__ = ["Attempt", "EndReason", "Isolated", "Pipeline", "newer_version_hold"]
 
 _logger = logging.getLogger("cgk_jobs.run")
 

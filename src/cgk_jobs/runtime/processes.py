@@ -121,7 +121,7 @@ def _child_run(place: tuple[str, str], claim: Claim, pipe: Connection) -> tuple[
     except RetryAfter as error:
         return ("retry_after", error.when)
     except BaseException as error:
-        final = isinstance(error, NonRetryable | InvalidTask)
+        final = isinstance(error, NonRetryable)
         names = [kind.__name__ for kind in type(error).__mro__]
         return ("error", (type(error).__name__, message_of(error), traceback.format_exc(), final, names))
 

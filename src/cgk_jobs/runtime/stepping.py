@@ -163,7 +163,7 @@ async def _try(ctx: Context, asked: Asked, call: Callable[[], Any], options: Ste
         try:
             with history.at_work():
                 return await _call(ctx, asked, call, options)
-        except (StaleClaim, InvalidTask, InvalidResult, PayloadTooLarge):
+        except (StaleClaim, InvalidResult, PayloadTooLarge):
             # What can't be kept can't be kept the next time either, and the function would do its work once more.
             raise
         except Exception as failure:

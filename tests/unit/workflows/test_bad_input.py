@@ -80,10 +80,10 @@ async def takes_another_course(jobs: Jobs, ctx: Context) -> None:
 @pytest.mark.parametrize(
     ("act", "error", "worked"),
     [
-        (keeps_an_object, "InvalidTask: the result of step 'bad': object can't be stored as JSON", 1),
-        (keeps_an_object_and_tries_again, "InvalidTask: the result of step 'bad': set can't be stored as JSON", 1),
-        (keeps_too_much, "PayloadTooLarge: step 'bad': 300,002 characters of JSON, the limit is 262,144", 1),
-        (returns_an_object, "InvalidTask: the handler's result: object can't be stored as JSON", 1),
+        (keeps_an_object, "InvalidResult: the result of step 'bad': object can't be stored as JSON", 1),
+        (keeps_an_object_and_tries_again, "InvalidResult: the result of step 'bad': set can't be stored as JSON", 1),
+        (keeps_too_much, "PayloadTooLarge: the result of step 'bad' has 300,002 characters of JSON, the limit is", 1),
+        (returns_an_object, "InvalidResult: the handler's result: object can't be stored as JSON", 1),
         (gives_a_step_more_time_than_there_is, "InvalidTask: step 'bad' may take 3600 s, and its task only", 0),
         (calls_for_another_tenant, "TenantMismatch: a run of tenant 'acme' can't call one of 'globex'", 0),
         (calls_itself_without_end, "RunFailed: ", 0),

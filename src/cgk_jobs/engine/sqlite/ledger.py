@@ -321,6 +321,7 @@ class SqliteLedger:
         for (seq,) in rows:
             self.desk.expire(seq)
         self.limits.sweep()
+        self.limits.forget_idle(self._clock.micros())
         self.inbox.quotas.recount(self._clock.micros())
         return len(rows)
 
