@@ -66,7 +66,7 @@ async def working(
     try:
         yield
     finally:
-        await asyncio.gather(*[worker.close() for worker in workers])
+        await asyncio.gather(*[_close(worker) for worker in workers])
 
 
 def _worker(
@@ -89,6 +89,20 @@ def _worker(
     worker: Any = Worker(settings.queue_name(queue) if own else queue, cast(Any, process), options)
     worker.on("error", lambda error, *_: _logger.warning("%s: %s", settings.shown, type(error).__name__))
     return worker
+
+
+async def _close(worker: Any) -> None:
+    """Let its jobs end, and close it.
+
+    The library ends the wait for a job that is under way when it is asked to close; one that begins right after that it would
+    wait out, for seconds.
+    """
+    closing = asyncio.create_task(worker.close())
+    while not closing.done():
+        await asyncio.wait({closing}, timeout=0.05)
+        if worker.waiting is not None:
+            worker.waiting.cancel()
+    await closing
 
 
 async def _ring(deliver: Deliver, job: Any, token: str) -> None:
