@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# A worker for each core, each with servers and folders of its own. TEST_WORKERS= runs the tests in one process.
+TEST_WORKERS ?= -n auto --maxprocesses 4 --dist worksteal
 
 UV_VERSION := 0.13.9
 VENV := .venv
@@ -35,7 +37,7 @@ bench: $(STAMP)
 	$(BIN)/cgk jobs bench $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/pytest -q $(ARGS)
+	$(BIN)/pytest -q $(TEST_WORKERS) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check

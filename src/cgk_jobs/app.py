@@ -12,11 +12,12 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from pydantic import BaseModel
 
+from cgk_jobs.approvals import Approval, Approvals
 from cgk_jobs.client import Client
 from cgk_jobs.clock import Clock, SystemClock
 from cgk_jobs.controls import Queues, Schedules
 from cgk_jobs.engine.journal import StoreJournal
-from cgk_jobs.engine.records import Subscription
+from cgk_jobs.engine.subscribing import subscription_of
 from cgk_jobs.errors import InvalidEvent, InvalidTask, NotConfigured, Unsupported
 from cgk_jobs.events import Event, EventRegistry
 from cgk_jobs.events.codec import DEFAULT_MAX_BYTES
@@ -27,9 +28,10 @@ from cgk_jobs.providers.moving import Move
 from cgk_jobs.providers.outbox import Outbox
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.runs import Runs
+from cgk_jobs.runtime.approving import Links
 from cgk_jobs.runtime.context import MAX_DEPTH, Services
 from cgk_jobs.runtime.processes import place_of
-from cgk_jobs.settings import Settings, load_settings
+from cgk_jobs.settings import Settings, load_outside, load_settings
 from cgk_jobs.signals import Signals
 from cgk_jobs.sync import SyncJobs
 from cgk_jobs.tasks.group import TaskGroup
@@ -88,12 +90,16 @@ class Jobs(TaskGroup):
             provider.store, self.events, self.signals, self.clock, max_bytes=max_payload_bytes, provider=provider.name,
             transactional=provider.capabilities.transactional_send,
         )  # fmt: skip
+        outside = self.settings or load_outside()
+        links = Links(outside.signing_keys, outside.public_url, self.clock)
+        self._approvals = Approvals(links, provider.store.reads, self._client.event_class, self._send)
         self._services = Services(
             journal=StoreJournal(provider.store),
             send=self._send,
             clock=self.clock,
             max_result_bytes=max_payload_bytes,
             find_event=self._client.event_class,
+            links=links,
             max_depth=max_call_depth,
         )
         self.runs = Runs(provider.store, self._cancel_here)
@@ -216,6 +222,21 @@ class Jobs(TaskGroup):
             )
         sent = await self.send(event)
         return await self.runs.wait_for_sent(sent, timeout)
+
+    async def approval(self, token: str) -> Approval:
+        """What an approval link asks for, to be shown before its holder answers; sends nothing."""
+        return await self._approvals.read(token)
+
+    async def approve(self, token: str, /, **fields: Any) -> Sent:
+        """Answer a run by its approval link (``ctx.approval_link``): sends the link's event, for the link's tenant, once.
+
+        ``fields``: those the link does not settle. Call it for a form that was sent or a button, never for a mere visit of
+        the link: mail programs visit links too. A second time is a ``duplicate``. Raises ``InvalidToken`` for a forged,
+        damaged or expired link, ``RunNotFound``, ``InvalidEvent``, ``UnknownEvent``, ``TenantMismatch``, ``DuplicateKey``
+        where it was answered otherwise before, ``RunFailed``, ``RunCancelled`` or ``RunExpired`` where the run that asked
+        ended so; nothing is sent then.
+        """
+        return await self._approvals.approve(token, fields)
 
     def mover(self) -> Move:
         """What a move to another provider works on; ``cgk jobs migrate`` runs it (``providers/moving.py``)."""
@@ -372,17 +393,3 @@ class _Done:
     def __await__(self) -> Generator[None, None, None]:
         return
         yield
-
-
-def subscription_of(task: Task[Any]) -> Subscription:
-    """What senders must know of a task."""
-    return Subscription(
-        task.id,
-        task.on.event_name if task.on is not None else "",
-        task.queue,
-        task.priority.rank,
-        task.priority.level,
-        task.expires,
-        ",".join(task.tags),
-        task.flow.stored(),
-    )

@@ -8,6 +8,7 @@
     │   └── PayloadTooLarge      over the size limit
     ├── InvalidTask              (also ValueError) a declaration that can't work: duplicate id, bad option
     │   └── InvalidSchedule      bad cron expression or time zone
+    ├── InvalidToken             (also ValueError) a link or token that is not genuine, or whose time is over
     ├── TenantRequired           no tenant is current, and none was given
     ├── TenantMismatch           acting for another tenant than the current one
     ├── DuplicateKey             one idempotency key, two payloads
@@ -21,6 +22,7 @@
     ├── Unsupported              feature, provider, hint
     ├── ProviderUnavailable      the database or vendor can't be reached
     │   └── WriteRefused         the database answers, and refuses what is to be written
+    ├── ProviderRefused          the vendor will never take this request
     └── NonRetryable             raised by handlers: don't try again
         ├── InvalidResult        (also ValueError) what a handler or step returned can't be stored
         ├── JournalMismatch      the handler no longer asks for the steps its run's journal has
@@ -42,11 +44,13 @@ __all__ = [
     "InvalidResult",
     "InvalidSchedule",
     "InvalidTask",
+    "InvalidToken",
     "JobsError",
     "JournalMismatch",
     "NonRetryable",
     "NotConfigured",
     "PayloadTooLarge",
+    "ProviderRefused",
     "ProviderUnavailable",
     "QuotaExceeded",
     "RetryAfter",
@@ -96,6 +100,14 @@ class InvalidTask(JobsError, ValueError):
 
 class InvalidSchedule(InvalidTask):
     """A cron expression or time zone can't be understood, or never matches."""
+
+
+class InvalidToken(JobsError, ValueError):
+    """A signed link or token is forged, damaged, of another installation, or ``expired``. The message never repeats it."""
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
 
 
 class TenantRequired(JobsError):
@@ -176,7 +188,23 @@ class Unsupported(JobsError):
 
 
 class ProviderUnavailable(JobsError):
-    """The database or vendor does not answer."""
+    """The database or vendor does not answer. ``retry_after``: the seconds it asked to be left alone, if it did."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ProviderRefused(JobsError):
+    """The vendor answered that it does not take this request, and trying again would not change that.
+
+    ``status`` is that of HTTP; ``code`` the vendor's own word for the reason, if it gave one.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 class WriteRefused(ProviderUnavailable):

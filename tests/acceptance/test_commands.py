@@ -217,9 +217,9 @@ def test_progress_is_a_bar_redrawn_in_a_terminal(tmp_path: Path) -> None:
 def test_ctrl_c_in_setup_leaves_everything_as_it_was(shop: Path) -> None:
     (shop / "pyproject.toml").write_text("[project]\n")
     with terminal(shop, "setup:jobs") as screen:
-        # The last blank is written by who reads the answer: Python is then ready to be interrupted.
         screen.until("[Y/n]: ")
-        screen.type("\x03")
+        # Python that is hit between the question and the reading of the answer sees the interrupt once it has read a line.
+        screen.type("\x03\n")
         assert screen.end() == 1
     assert "Whatever was done is undone" in screen.shown
     assert "Traceback" not in screen.shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,24 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.acceptance.pages import ROOT, blocks, environment
 
 from cgk_jobs import Batch, Debounce, InvalidTask, Latest, Throttle, Unique
 from cgk_jobs.engine.metadata import MAX_METADATA
 from cgk_jobs.tasks.flow import Flow
 
-PAGE = (Path(__file__).parents[2] / "docs" / "flow-control.md").read_text(encoding="utf-8")
+FILE = ROOT / "docs" / "flow-control.md"
+PAGE = FILE.read_text(encoding="utf-8")
 
 
 def test_the_program_prints_what_the_page_says(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "program.py").write_text(
-        "\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)), encoding="utf-8"
-    )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JOBS_")}
+    (tmp_path / "program.py").write_text("\n\n".join(blocks(FILE, "python")), encoding="utf-8")
     command = (sys.executable, "-W", "error", "program.py")
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    (promised,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    (promised,) = blocks(FILE, "text")
     printed = done.stdout.splitlines()
     assert [line for line in promised.splitlines() if line not in printed] == []
     assert printed.count("exporting 1") == 1

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import click
-import pytest
+from tests.acceptance.pages import ROOT, blocks, environment
 
-from cgk_jobs.cli.main import cgk
-
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS = blocks(ROOT / "README.md", "python")
 COMMANDS = [line.strip() for line in README.splitlines() if line.startswith("    cgk ")]
 
 
 def run(folder: Path, *command: str) -> str:
     """A command's output, in a folder of its own and with the settings of nobody."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JOBS_")}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -43,24 +36,14 @@ def test_the_printed_send_reaches_a_worker(tmp_path: Path) -> None:
     (send,) = [command for command in COMMANDS if command.startswith("cgk jobs send")]
     found = re.fullmatch(r"(.*) --data '(.*)' --wait", send)
     assert found is not None
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with subprocess.Popen(
-        ["cgk", "jobs", "work", "shop:jobs"], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+        ["cgk", "jobs", "work", "shop:jobs"], cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL
     ) as worker:
         try:
             assert "9999" in run(tmp_path, *found[1].split(), "--data", found[2], "--wait")
         finally:
             worker.terminate()
         assert worker.wait() == 0
-
-
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "docs/one-event.md", "docs/flow-control.md"])
-def test_every_command_named_exists(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    named = set(re.findall(r"cgk jobs ([a-z]+)", text)) | set(re.findall(r"^  `([a-z]+)`,", text, re.MULTILINE))
-    jobs = cgk.commands["jobs"]
-    assert isinstance(jobs, click.Group)
-    assert named <= jobs.commands.keys()
 
 
 def test_the_catalogue_is_as_large_as_it_says() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forking import forks
 
 from cgk_jobs import NotConfigured
 from cgk_jobs.engine.sqlite import database
@@ -116,11 +116,9 @@ def test_processes_that_migrate_at_once_all_succeed(path: Path, existing: bool) 
     if existing:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    spawn = multiprocessing.get_context("forkserver")
-    spawn.set_forkserver_preload(["__main__", "cgk_jobs.engine.sqlite.database"])
     count = 6
-    barrier, answers = spawn.Barrier(count), spawn.Queue()
-    processes = [spawn.Process(target=migrate, args=(path, barrier, answers)) for _ in range(count)]
+    barrier, answers = forks.Barrier(count), forks.Queue()
+    processes = [forks.Process(target=migrate, args=(path, barrier, answers)) for _ in range(count)]
     for process in processes:
         process.start()
     found = [answers.get(timeout=40) for _ in processes]

@@ -143,7 +143,7 @@ async def test_a_ledger_of_a_newer_version_is_left_alone(empty: str) -> None:
     with psycopg.connect(empty) as connection:
         connection.execute("INSERT INTO cgk_jobs.migrations (version, name, checksum) VALUES (99, '0099_later', 'x')")
     before = dump(empty)
-    with pytest.raises(NotConfigured, match=r"has schema 99.*upgrade the package"):
+    with pytest.raises(NotConfigured, match=r"has schema 99, which code of schema 99.*upgrade the package"):
         await apply(empty, roles=ROLES)
     assert dump(empty) == before
     await refused(empty, "has schema 99.*upgrade the package")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -15,14 +14,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from tests.forking import forks
 from tests.reliability.application import Application, application
 
 from cgk_jobs import Event, Sent, tenant_context
 from cgk_jobs.engine.sqlite.liveness import is_stopped
-
-_context = multiprocessing.get_context("forkserver")
-# What every process needs is imported once, in the server that forks them.
-_context.set_forkserver_preload(["__main__", "tests.reliability.application", "cgk_jobs.engine.sqlite.store"])
 
 LIMIT = 40.0
 """Seconds after which a condition is taken for one that never comes true. No test expects it sooner than 'at last'."""
@@ -58,7 +54,7 @@ class Fleet:
 
     def run(self, target: Callable[..., None], *arguments: Any) -> BaseProcess:
         """Start a process that calls ``target(folder, *arguments)``."""
-        process = _context.Process(target=target, args=(self.folder, *arguments))
+        process = forks.Process(target=target, args=(self.folder, *arguments))
         process.start()
         self._processes.append(process)
         return process

@@ -25,6 +25,7 @@ BIND = bind_statement("%s")
 TABLES = (
     "runs", "finished_runs", "run_tags", "steps", "attempts", "run_logs", "unrouted_events", "idempotency_keys", "jumps", "ticks",
     "limits", "tenants", "tenant_quotas", "quota_counters", "event_waits", "event_marks", "throttles",
+    "wakeups",
 )  # fmt: skip
 """Everything with rows of tenants."""
 
@@ -98,6 +99,8 @@ def fill(connection: psycopg.Connection[Any], tenant: str, words: str, count: in
         "INSERT INTO cgk_jobs.event_waits SELECT g, %(t)s, 'x', 'order_id', %(w)s, 'step' FROM generate_series(1, %(n)s) g",
         "INSERT INTO cgk_jobs.event_marks SELECT g, g, %(t)s, 'x', 'order_id', %(w)s FROM generate_series(1, %(n)s) g",
         "INSERT INTO cgk_jobs.throttles SELECT g, 1, 9, %(t)s, %(w)s FROM generate_series(1, %(n)s) g",
+        "INSERT INTO cgk_jobs.wakeups (run_seq, run_nonce, due_at, issued_at, lane, tenant_id, id, task, queue, provider, reference) "
+        "SELECT g, 1, 1, 1, 0, %(t)s, %(w)s || g, 'sync', 'default', 'vendor', %(w)s || '-reference' FROM generate_series(1, %(n)s) g",
         "INSERT INTO cgk_jobs.ticks SELECT g, 1, 1, 1, %(t)s, %(w)s FROM generate_series(1, %(n)s) g",
         "INSERT INTO cgk_jobs.limits (capacity, tenant_id, key) SELECT 1, %(t)s, %(w)s || g FROM generate_series(1, %(n)s) g",
     ):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -17,11 +18,17 @@ from cgk_jobs.testing.recording import Recording
 
 __all__ = ["PostgresHarness"]
 
+_LEASE = 1e9
+"""Seconds. Leases count by the clock the test moves, by a day if it likes: only who is buried is dead."""
+
 
 class _RecordingStore(Recording, PostgresStore):  # type: ignore[misc]  # type checkers see SQLite's store behind Recording
     def __init__(self, database: LedgerDatabase, clock: Clock) -> None:
         super().__init__(database.worker_url, clock)
         self._admin_url = database.admin_url
+
+    async def take_seat(self, queues: Sequence[str], concurrency: int, lease: float) -> Any:
+        return await PostgresStore.take_seat(self, queues, concurrency, _LEASE)
 
     async def bury(self, worker: int) -> None:
         with psycopg.connect(self._admin_url) as connection:
@@ -33,8 +40,8 @@ class PostgresHarness(JobsHarness):
     """As the harness users have, with a ledger in ``database``."""
 
     def __init__(self, database: LedgerDatabase, **options: Any) -> None:
-        self._database = database
+        self.database = database
         super().__init__(**options)
 
     def _make_store(self) -> Recording:
-        return _RecordingStore(self._database, self.clock)
+        return _RecordingStore(self.database, self.clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,8 @@ _WORKER_SETTINGS = (
     "SET idle_in_transaction_session_timeout = '60s'",
     "SET search_path = pg_catalog, pg_temp",
 )
+_ROLES = f"cgk_jobs_test_{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}"
+"""On a server of somebody's; each process of tests has its own, for each gives the logins passwords."""
 
 
 class Ledgers:
@@ -30,7 +33,7 @@ class Ledgers:
 
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
-        self.roles = Roles() if server.is_own else Roles("cgk_jobs_test")
+        self.roles = Roles() if server.is_own else Roles(_ROLES)
         self._of_folders: dict[Path, LedgerDatabase] = {}
         self._template = server.empty_database()
         # In a thread: a test's loop may be running here.

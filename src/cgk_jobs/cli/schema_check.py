@@ -27,7 +27,7 @@ def file_migrations() -> list[Path]:
 
 def check_file(path: Path, *, as_json: bool) -> None:
     """Check a SQLite ledger. Raises ``NotReady`` where there is none, ``Failure`` for a damaged or another version's."""
-    from cgk_jobs.engine.sqlite.database import APPLICATION_ID
+    from cgk_jobs.engine.sqlite.database import APPLICATION_ID, serves
 
     wanted = len(file_migrations())
     if not path.exists():
@@ -39,6 +39,7 @@ def check_file(path: Path, *, as_json: bool) -> None:
             (mark,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            too_old = mark == APPLICATION_ID and not serves(connection, version, wanted)
         finally:
             connection.close()
     except sqlite3.Error as error:
@@ -51,8 +52,10 @@ def check_file(path: Path, *, as_json: bool) -> None:
         show_fields([("ledger", path), ("version", version), ("wanted", wanted), ("intact", "yes" if state == "ok" else "no")])  # fmt: skip
     if state != "ok":
         raise Failure(f"{path} is damaged ({state}): restore a backup")
-    if version > wanted:
-        raise Failure(f"{path} has schema {version}, this version knows {wanted}: update cgk-jobs")
+    if too_old:
+        raise Failure(
+            f"{path} has schema {version}, this version knows {wanted} and is too old for it: update cgk-jobs"
+        )
     if version < wanted:
         raise Failure(f"{path} has schema {version}, this version wants {wanted}: the next start migrates it")
     say("The ledger is in order.")

@@ -13,7 +13,7 @@ from typing import Any
 from cgk_jobs import signals
 from cgk_jobs.clock import Clock, monotonic
 from cgk_jobs.engine.deadlines import Deadlines
-from cgk_jobs.engine.log_lines import write_lines
+from cgk_jobs.engine.long_runs import write_logs
 from cgk_jobs.engine.permits import Ended, Permits
 from cgk_jobs.engine.records import Appetite, Budgets, Claim, Settlement
 from cgk_jobs.engine.settling import budgets_of, failure_of, settlement_of
@@ -36,8 +36,6 @@ POLL = 0.2
 """Seconds after which a worker looks for work without having been woken."""
 DEAF_FOR = 5.0
 """Seconds a handler may take to end once it was told to."""
-LOG_EVERY = 1.0
-"""Seconds after which the lines of an attempt that goes on are written."""
 
 
 class Worker:
@@ -100,7 +98,7 @@ class Worker:
         self._main = self._loop.create_task(self._work(seat.id), name="cgk-jobs-worker")
         self._upkeep = [
             self._loop.create_task(self._beat(seat.id), name="cgk-jobs-heartbeat"),
-            self._loop.create_task(self._write_logs(), name="cgk-jobs-logs"),
+            self._loop.create_task(write_logs(self._store, self._running), name="cgk-jobs-logs"),
         ]
         self._emitter.emit(signals.WORKER_STARTED, "platform", worker=seat.id, concurrency=self.concurrency)
 
@@ -390,10 +388,3 @@ class Worker:
         self._main = self._loop.create_task(self._work(new.id), name="cgk-jobs-worker")
         self._upkeep.append(self._loop.create_task(self._beat(new.id), name="cgk-jobs-heartbeat"))
         self.wake()
-
-    async def _write_logs(self) -> None:
-        """Lines of attempts that go on, so that who looks at a long run sees them."""
-        while True:
-            await asyncio.sleep(LOG_EVERY)
-            for attempt in tuple(self._running.values()):
-                await write_lines(self._store, attempt)

@@ -39,6 +39,11 @@ class HostedSettings(ProviderSettings, Protocol):
         ...
 
     @property
+    def signing_keys(self) -> tuple[bytes, ...]:
+        """What the application signs with, the newest first."""
+        ...
+
+    @property
     def values(self) -> Mapping[str, str]:
         """The settings by their variables."""
         ...
@@ -70,34 +75,18 @@ def _context(settings: HostedSettings, store: Store, clock: Clock) -> ProviderCo
         settings.app or "default",
         settings.values,
         settings.public_url,
-        _signing_keys(settings),
+        settings.signing_keys,
         LedgerSeen(store),
         clock,
     )
 
 
-def _signing_keys(settings: HostedSettings) -> tuple[bytes, ...]:
-    text = settings.values.get("JOBS_SIGNING_KEY", "")
-    keys = tuple(part.strip().encode() for part in text.split(",") if part.strip())
-    if any(len(key) < SHORTEST_KEY for key in keys):
-        raise NotConfigured(
-            f"JOBS_SIGNING_KEY is shorter than {SHORTEST_KEY} characters: make one with "
-            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-        )
-    return keys
-
-
-SHORTEST_KEY = 32
-"""Characters of a signing key at least."""
-
-
 def _names(settings: HostedSettings) -> TenantNames:
     if settings.values.get("JOBS_HASH_TENANTS", "") not in ("1", "true", "yes"):
         return TenantNames()
-    keys = _signing_keys(settings)
-    if not keys:
+    if not settings.signing_keys:
         raise NotConfigured("JOBS_HASH_TENANTS needs JOBS_SIGNING_KEY: the hash is made with it")
-    return TenantNames(keys[-1])
+    return TenantNames(settings.signing_keys[-1])
 
 
 def _store(settings: ProviderSettings, clock: Clock) -> Store:

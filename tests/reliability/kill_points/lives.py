@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import signal
 from pathlib import Path
 
+from tests.forking import forks
 from tests.reliability.kill_points.application import application
 from tests.reliability.kill_points.arming import Fuse, arm
 from tests.reliability.kill_points.checker import Ledger, StoredSteps, complaints
@@ -20,18 +20,6 @@ from cgk_jobs.engine import scheduler
 from cgk_jobs.runtime import calling
 
 __all__ = ["NeverPassed", "kill_at"]
-
-_context = multiprocessing.get_context("forkserver")
-# Every process is forked from one that has imported all this: a life begins in some milliseconds.
-_context.set_forkserver_preload(
-    [
-        "__main__",
-        "tests.reliability.application",
-        "tests.reliability.kill_points.lives",
-        "cgk_jobs.engine.sqlite.store",
-        "cgk_jobs.engine.postgres.store",
-    ]
-)
 
 PATIENCE = 18.0
 """Seconds a life may take: it is told in well under one."""
@@ -73,12 +61,13 @@ def kill_at(
 
 
 def _live(folder: Path, url: str, life: int, name: str, passage: int, stories: tuple[str, ...]) -> int | None:
-    process = _context.Process(target=_tell, args=(folder, url, life, name, passage, stories))
+    process = forks.Process(target=_tell, args=(folder, url, life, name, passage, stories))
     process.start()
     process.join(PATIENCE)
     if process.is_alive():
         process.kill()
-        process.join()
+        process.join(PATIENCE)
+        assert not process.is_alive(), f"process {process.pid} did not end by SIGKILL within {PATIENCE:g} s"
         return None
     return process.exitcode
 

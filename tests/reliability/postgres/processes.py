@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from tests.forking import forks
 from tests.reliability.application import Application
 from tests.reliability.postgres.application import served
 from tests.reliability.processes import LIMIT, Fleet, kill, resume, until, until_async
@@ -23,18 +23,6 @@ from cgk_jobs.engine.postgres.heartbeat import is_stopped
 from cgk_jobs.engine.postgres.server import QUERIES
 
 __all__ = ["ServerFleet", "kill", "resume", "until", "until_async", "until_within", "work_unheard"]
-
-_context = multiprocessing.get_context("forkserver")
-# What the workers of both kinds of ledger need: whoever starts the server of forks first starts it for all.
-_context.set_forkserver_preload(
-    [
-        "__main__",
-        "tests.reliability.application",
-        "tests.reliability.postgres.application",
-        "cgk_jobs.engine.sqlite.store",
-        "cgk_jobs.engine.postgres.store",
-    ]
-)
 
 
 def until_within(seconds: float, condition: Callable[[], Any], what: str) -> Any:
@@ -61,7 +49,7 @@ class ServerFleet(Fleet):
 
     def run(self, target: Callable[..., None], *arguments: Any) -> BaseProcess:
         """Start a process that calls ``target(folder, url, *arguments)``."""
-        process = _context.Process(target=target, args=(self.folder, self.database.worker_url, *arguments))
+        process = forks.Process(target=target, args=(self.folder, self.database.worker_url, *arguments))
         process.start()
         self._processes.append(process)
         return process

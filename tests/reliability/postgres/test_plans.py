@@ -26,7 +26,8 @@ WAYS = {
     "suspend_attempts": BY_KEY,
     "record_step": BY_KEY,
     "due_runs": {"runs_due"},
-    "next_due": {"runs_due"},
+    "next_due": {"runs_due", "runs_arriving"},
+    "find_flow_arrivals": {"runs_arriving"},
     "busy_runs": {"runs_busy"},
     "dead_workers": {"runs_busy"},
     "cancels_asked": {"runs_busy"},
@@ -34,6 +35,12 @@ WAYS = {
     "park_runs": BY_KEY,
     "make_ready": BY_KEY,
     "expired_runs": {"runs_expiring"},
+    "ready_queues": {"runs_ready"},
+    "unwoken_ready": {"runs_ready"},
+    "unwoken_due": {"runs_due"},
+    "repeated_wakeups": BY_KEY,
+    "forget_wakeups": BY_KEY,
+    "checked_wakeups": BY_KEY,
 }
 INSERTS = ("insert_one", "insert_runs")
 SETTLING = ("exchange", "complete_attempts", "end_attempts")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.placing import Places
 from cgk_jobs.engine.quotas import Crossing
 from cgk_jobs.engine.records import NewEvent, Stored, Subscription
 from cgk_jobs.wire.ids import Nonces
@@ -22,8 +22,8 @@ _NUMBERS = 8
 class Batch:
     """Columns that fill as events are added. Events nobody listens to go into columns of their own."""
 
-    def __init__(self, placing: Placing, nonces: Nonces) -> None:
-        self._placing = placing
+    def __init__(self, places: Places, nonces: Nonces) -> None:
+        self._given = places
         self._nonces = nonces
         self._kinds: dict[_Kind, list[_Row]] = {}
         self._places: dict[_Kind, list[int]] = {}
@@ -87,11 +87,11 @@ class Batch:
             # It gets its place when it is let go; until then only the order among those that are held counts.
             vstart = float(parent.step.rpartition(".")[2])
         elif due_at is None:
-            vstart, asked = self._placing.place(target.queue, tenant_id, lane)
+            vstart, asked = self._given.place(target.queue, tenant_id, lane)
             self.made_ready += 1
             cost = self._costs.get(tenant_id)
             if cost is None:
-                cost = self._costs[tenant_id] = self._placing.cost(tenant_id)
+                cost = self._costs[tenant_id] = self._given.cost(tenant_id)
             key = (tenant_id, target.queue)
             step = self._steps[key] = self._steps.get(key, 0.0) + cost
         elif self.first_due is None or due_at < self.first_due:

@@ -30,7 +30,7 @@ from cgk_jobs.engine.postgres.roles import check_role
 from cgk_jobs.engine.postgres.server import QUERIES, Connection, Server
 from cgk_jobs.errors import ProviderUnavailable
 
-__all__ = ["QUERIES", "Check", "Database", "Work"]
+__all__ = ["QUERIES", "Check", "Database", "Outdated", "Work"]
 
 T = TypeVar("T")
 
@@ -38,6 +38,10 @@ _ATTEMPTS = 10
 """How often a transaction that met another one in its way is done."""
 _inherited: list[object] = []
 """A forked child's copies of its parent's connections: kept, since closing them would speak on the parent's lines."""
+
+
+class Outdated(Exception):
+    """Part of a transaction was written by settings that have changed since: it is rolled back and done again."""
 
 
 class Work(Protocol):
@@ -184,6 +188,11 @@ class Database:
             try:
                 async with pool.connection() as connection:
                     return await act(connection)
+            except Outdated:
+                if attempt == _ATTEMPTS:
+                    raise ProviderUnavailable(
+                        "the ledger's settings change faster than they are read: look for a process that restarts in a loop"
+                    ) from None
             except DRIVER_ERRORS as error:
                 again = is_conflict(error)
                 if is_pooler_trouble(error) and self.server.pooled:

@@ -8,9 +8,9 @@ from cgk_jobs.engine.flow import FlowKeys, Fresh, Outcome, stored_of
 from cgk_jobs.engine.postgres.batch import Batch
 from cgk_jobs.engine.postgres.charging import targets_of
 from cgk_jobs.engine.postgres.configuration import Configuration
-from cgk_jobs.engine.postgres.database import Work
+from cgk_jobs.engine.postgres.database import Outdated, Work
 from cgk_jobs.engine.postgres.flowing import FlowGate, remembered_under
-from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.placing import Places, Placing
 from cgk_jobs.engine.records import NewEvent, Stored, Subscription
 from cgk_jobs.wire.ids import Nonces
 
@@ -60,6 +60,9 @@ class FlowSending:
                 continue
             answers = await plain([event], told)
             if answers is None:
+                if stored:
+                    await self._configuration.refresh(work)
+                    raise Outdated
                 return None
             stored += answers
         return stored
@@ -92,6 +95,25 @@ class FlowSending:
         numbers: tuple[int, int, int, int],
         told: Batch,
     ) -> None:
+        with self._placing.giving() as places:
+            await self._insert_placed(work, event, target, fresh, numbers, told, places)
+        if fresh.remembered_until is not None:
+            event_seq, seq, nonce, _ = numbers
+            await work.run(
+                "remember_key", event.tenant_id, remembered_under(target.task), fresh.keys.flow, event_seq, nonce, seq,
+                fresh.remembered_until,
+            )  # fmt: skip
+
+    async def _insert_placed(
+        self,
+        work: Work,
+        event: NewEvent,
+        target: Subscription,
+        fresh: Fresh,
+        numbers: tuple[int, int, int, int],
+        told: Batch,
+        places: Places,
+    ) -> None:
         event_seq, seq, nonce, now = numbers
         tenant_id = event.tenant_id
         due_at = event.due_at if fresh.due_at is None else fresh.due_at
@@ -105,7 +127,7 @@ class FlowSending:
             due_at = None
             if held_by is None:
                 # One in line gets its place in the fair order when it gets ahead.
-                vstart, asked = self._placing.place(target.queue, tenant_id, lane)
+                vstart, asked = places.place(target.queue, tenant_id, lane)
                 held_by = self._configuration.hold_of(tenant_id)
                 if event.parent is not None and event.parent.hold is not None:
                     held_by = event.parent.hold
@@ -122,8 +144,3 @@ class FlowSending:
             event.name, event.version, event.payload if fresh.payload is None else fresh.payload, tags, event.tick_at,
             event.replay_of, now, parent_seq, step, depth, direct, fresh.keys.flow, fresh.keys.order,
         )  # fmt: skip
-        if fresh.remembered_until is not None:
-            await work.run(
-                "remember_key", tenant_id, remembered_under(target.task), fresh.keys.flow, event_seq, nonce, seq,
-                fresh.remembered_until,
-            )  # fmt: skip

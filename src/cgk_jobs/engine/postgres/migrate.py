@@ -2,6 +2,9 @@
 
 Appliers wait for each other, and a migration that finds workers in its way lets them pass and comes again: it waits for a
 table's lock for a moment only, since whoever wants the table next would wait behind it.
+
+A migration says in its first line which code can work with what it makes: ``-- Oldest code: schema 5.`` Older code than the
+ledger's schema starts if every migration it does not know says so. Without the line there is none older.
 """
 
 from __future__ import annotations
@@ -9,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 
@@ -29,6 +33,7 @@ __all__ = [
     "MIGRATIONS",
     "SCHEMA_VERSION",
     "Migration",
+    "Recorded",
     "Status",
     "apply",
     "check_schema",
@@ -39,6 +44,7 @@ __all__ = [
 
 _HERE = Path(__file__).parent
 _ROLES_SCRIPT = (_HERE / "roles.sql").read_text(encoding="utf-8")
+_OLDEST_CODE = re.compile(r"-- Oldest code: schema (\d+)\b")
 _LOCK = int.from_bytes(hashlib.sha256(b"cgk_jobs.migrations").digest()[:8], "big", signed=True)
 """The advisory lock appliers take."""
 _LOCK_TIMEOUT = "1500ms"
@@ -60,6 +66,29 @@ class Migration:
     def checksum(self) -> str:
         """SHA-256 of the file's text, as hexadecimal."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def oldest_code(self) -> int | None:
+        """The schema number of the oldest code that can work with what this makes; ``None``: it does not say."""
+        found = _OLDEST_CODE.match(self.text)
+        return None if found is None else int(found[1])
+
+    @property
+    def record(self) -> dict[str, int | str]:
+        """Its row in the ledger's record."""
+        row: dict[str, int | str] = {"version": self.version, "name": self.name, "checksum": self.checksum}
+        if self.oldest_code is not None:
+            row["oldest_code"] = self.oldest_code
+        return row
+
+
+class Recorded(NamedTuple):
+    """A migration a ledger says it has had."""
+
+    version: int
+    name: str
+    checksum: str
+    oldest_code: int | None
 
 
 def _read(folder: Path) -> tuple[Migration, ...]:
@@ -89,25 +118,29 @@ def render(roles: Roles = Roles()) -> str:  # noqa: B008 - frozen
     for migration in MIGRATIONS:
         parts.append(f"-- {migration.name} {'-' * (115 - len(migration.name))}\n")
         parts.append(roles.named_in(migration.text))
-        values = f"({migration.version}, '{migration.name}', '{migration.checksum}')"
-        parts.append(f"INSERT INTO cgk_jobs.migrations (version, name, checksum) VALUES {values};\n")  # noqa: S608
+        values = ", ".join(
+            str(value) if isinstance(value, int) else f"'{value}'" for value in migration.record.values()
+        )
+        parts.append(f"INSERT INTO cgk_jobs.migrations ({', '.join(migration.record)}) VALUES ({values});\n")  # noqa: S608
     parts.append("COMMIT;\n")
     return "\n".join(parts)
 
 
-def problems_of(recorded: Sequence[tuple[int, str, str]]) -> list[str]:
-    """What is wrong with the migrations a database says it has had (version, name, checksum)."""
-    applied = max((version for version, _, _ in recorded), default=0)
+def problems_of(recorded: Sequence[Recorded]) -> list[str]:
+    """What is wrong with the migrations a database says it has had, for code of this version."""
+    applied = max((one.version for one in recorded), default=0)
+    oldest = max((one.oldest_code or one.version for one in recorded if one.version > SCHEMA_VERSION), default=0)
     found: list[str] = []
-    if applied > SCHEMA_VERSION:
+    if oldest > SCHEMA_VERSION:
         found.append(
-            f"the ledger has schema {applied}, this version knows {SCHEMA_VERSION}: upgrade the package (pip install -U cgk-jobs)"
+            f"the ledger has schema {applied}, which code of schema {oldest} and newer can work with; this version knows "
+            f"{SCHEMA_VERSION}: upgrade the package (pip install -U cgk-jobs)"
         )
     elif applied == 0:
         found.append("the database has no ledger: run cgk jobs schema apply")
     elif applied < SCHEMA_VERSION:
         found.append(f"the ledger has schema {applied}, this version needs {SCHEMA_VERSION}: run cgk jobs schema apply")
-    missing = sorted({*range(1, min(applied, SCHEMA_VERSION) + 1)} - {version for version, _, _ in recorded})
+    missing = sorted({*range(1, min(applied, SCHEMA_VERSION) + 1)} - {one.version for one in recorded})
     if missing:
         found.append(
             f"the record has schema {applied} but not {', '.join(map(str, missing))}: somebody has changed the table "
@@ -117,10 +150,10 @@ def problems_of(recorded: Sequence[tuple[int, str, str]]) -> list[str]:
     return found
 
 
-def _other_texts(recorded: Sequence[tuple[int, str, str]]) -> list[str]:
+def _other_texts(recorded: Sequence[Recorded]) -> list[str]:
     known = {migration.version: migration for migration in MIGRATIONS}
     found: list[str] = []
-    for version, name, checksum in recorded:
+    for version, name, checksum, _ in recorded:
         migration = known.get(version)
         if migration is not None and (name, checksum) != (migration.name, migration.checksum):
             found.append(
@@ -132,11 +165,11 @@ def _other_texts(recorded: Sequence[tuple[int, str, str]]) -> list[str]:
 
 
 async def check_schema(work: Work) -> None:
-    """Refuse a ledger of another version than this code's. For a pool's first use.
+    """Refuse a ledger this code can't work with. For a pool's first use.
 
     Raises ``NotConfigured`` with the remedy.
     """
-    recorded = [(row["version"], row["name"], row["checksum"]) for row in await work.rows("read_migrations")]
+    recorded = [Recorded(*row) for row in await work.rows("read_migrations")]
     found = problems_of(recorded)
     if found:
         raise NotConfigured("; ".join(found))
@@ -152,15 +185,15 @@ async def status(url: str) -> Status:
         raise refused(error, address) from error
     finally:
         await connection.close()
-    applied = max((version for version, _, _ in recorded), default=0)
+    applied = max((one.version for one in recorded), default=0)
     return Status(applied, SCHEMA_VERSION, tuple(problems_of(recorded)))
 
 
-async def _recorded(connection: Connection) -> list[tuple[int, str, str]]:
+async def _recorded(connection: Connection) -> list[Recorded]:
     if not await connection.fetchval("SELECT pg_catalog.to_regclass('cgk_jobs.migrations') IS NOT NULL"):
         return []
     rows = await connection.fetch(QUERIES["read_migrations"])
-    return [(row["version"], row["name"], row["checksum"]) for row in rows]
+    return [Recorded(*row) for row in rows]
 
 
 async def apply(admin_url: str, *, roles: Roles = Roles(), upto: int | None = None) -> list[int]:  # noqa: B008 - frozen
@@ -174,7 +207,7 @@ async def apply(admin_url: str, *, roles: Roles = Roles(), upto: int | None = No
     connection = await Server(address).connect()
     try:
         recorded = await _recorded(connection)
-        applied = {version for version, _, _ in recorded}
+        applied = {one.version for one in recorded}
         problems = problems_of(recorded) if applied and max(applied) > SCHEMA_VERSION else _other_texts(recorded)
         if problems:
             raise NotConfigured("; ".join(problems))
@@ -215,9 +248,11 @@ async def _apply_one(connection: Connection, script: str, migration: Migration |
     if await connection.fetchval("SELECT true FROM cgk_jobs.migrations WHERE version = $1", migration.version):
         return False
     await connection.execute(script)
+    record = migration.record
+    places = ", ".join(f"${place}" for place in range(1, len(record) + 1))
     await connection.execute(
-        "INSERT INTO cgk_jobs.migrations (version, name, checksum) VALUES ($1, $2, $3)",
-        *(migration.version, migration.name, migration.checksum),
+        f"INSERT INTO cgk_jobs.migrations ({', '.join(record)}) VALUES ({places})",  # noqa: S608 - names of columns
+        *record.values(),
     )
     return True
 

@@ -30,12 +30,13 @@ async def make_ready(work: Work, placing: Placing, configuration: Configuration,
         return
     steps: dict[tuple[str, str], float] = {}
     rows: list[tuple[object, ...]] = []
-    for run in runs:
-        vstart, asked = placing.place(run.queue, run.tenant_id, run.lane)
-        cost = placing.cost(run.tenant_id)
-        step = steps[run.tenant_id, run.queue] = steps.get((run.tenant_id, run.queue), 0.0) + cost
-        rows.append((*run, vstart, cost, step, asked, configuration.hold_of(run.tenant_id)))
-    await work.run("make_ready", configuration.now, *zip(*rows, strict=True))
+    with placing.giving() as places:
+        for run in runs:
+            vstart, asked = places.place(run.queue, run.tenant_id, run.lane)
+            cost = placing.cost(run.tenant_id)
+            step = steps[run.tenant_id, run.queue] = steps.get((run.tenant_id, run.queue), 0.0) + cost
+            rows.append((*run, vstart, cost, step, asked, configuration.hold_of(run.tenant_id)))
+        await work.run("make_ready", configuration.now, *zip(*rows, strict=True))
 
 
 async def release(work: Work, placing: Placing, configuration: Configuration, hold: str, count: int) -> int:

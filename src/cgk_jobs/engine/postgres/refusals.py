@@ -26,8 +26,9 @@ def is_conflict(error: BaseException) -> bool:
     """Whether the same transaction may well pass when it is done again: deadlock, serialization, a lock's timeout, or a
     statement prepared before the schema changed."""
     if isinstance(error, asyncpg.UniqueViolationError):
-        # A number given twice, as the database's clock was set back to a moment it had been at.
-        return error.constraint_name == "runs_pkey"
+        # A number given twice, as the database's clock was set back to a moment it had been at; or a wake-up passed on to a
+        # run that got its own at the same moment.
+        return error.constraint_name in ("runs_pkey", "wakeups_of_run")
     return _state(error) in _CONFLICTS or isinstance(error, asyncpg.InvalidCachedStatementError)
 
 

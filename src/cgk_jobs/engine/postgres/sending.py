@@ -11,11 +11,11 @@ from weakref import WeakKeyDictionary
 from cgk_jobs.engine.postgres.batch import Batch
 from cgk_jobs.engine.postgres.charging import costs_of, targets_of
 from cgk_jobs.engine.postgres.configuration import Configuration
-from cgk_jobs.engine.postgres.database import Database, Work
+from cgk_jobs.engine.postgres.database import Database, Outdated, Work
 from cgk_jobs.engine.postgres.flow_sending import FlowSending, StorePlain
 from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.keys import KeyBook
-from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.placing import Places, Placing
 from cgk_jobs.engine.postgres.quotas import adjust_sends, charge_sends
 from cgk_jobs.engine.postgres.waits import WaitBook
 from cgk_jobs.engine.quotas import NOTHING, Cost, Crossing
@@ -237,20 +237,20 @@ class Sending:
                 # Before the rows of those that wait: see locking.py.
                 await self._flow.lock(work, events)
             expected = await self._waits.expect(work, events) if awaited else None
-            if costs:
-                # Again with other settings: what has been counted meanwhile is.
-                owed = {tenant_id: cost.minus(paid.get(tenant_id, NOTHING)) for tenant_id, cost in costs.items()}
-                crossings += await charge_sends(work, configuration, owed)
-                paid = costs
             version = configuration.version
             if flowing:
-                batch = Batch(self._placing, self._nonces)
+                batch = Batch(self._placing.giving(), self._nonces)
                 stored = await self._flow.store(work, events, version, self._plainly(work, version, now), batch)
                 if stored is not None and costs:
+                    # After the keys and the runs that make way: see locking.py.
+                    crossings += await charge_sends(work, configuration, _owed(costs, paid))
                     await adjust_sends(work, configuration, costs, _new_runs(events, stored))
             else:
-                batch = self._batch(events, now)
-                stored = await self._write(work, batch, version, now)
+                if costs:
+                    # Again with other settings: what has been counted meanwhile is.
+                    crossings += await charge_sends(work, configuration, _owed(costs, paid))
+                    paid = costs
+                stored, batch = await self._store_plainly(work, events, version, now)
             batch.crossings = crossings
             if stored is not None:
                 if expected is not None:
@@ -263,13 +263,24 @@ class Sending:
 
     def _plainly(self, work: Work, version: int | None, now: int | None) -> StorePlain:
         async def store(events: Sequence[NewEvent], told: Batch) -> list[Stored] | None:
-            batch = self._batch(events, now)
+            stored, batch = await self._store_plainly(work, events, version, now)
             told.made_ready += batch.made_ready
             moments = [one for one in (told.first_due, batch.first_due) if one is not None]
             told.first_due = min(moments, default=None)
-            return await self._write(work, batch, version, now)
+            return stored
 
         return store
+
+    async def _store_plainly(
+        self, work: Work, events: Sequence[NewEvent], version: int | None, now: int | None
+    ) -> tuple[list[Stored] | None, Batch]:
+        """Store events without flow control; ``None`` if the settings in memory are not the ledger's."""
+        with self._placing.giving() as places:
+            batch = self._batch(places, events, now)
+            stored = await self._write(work, batch, version, now)
+            if stored is None:
+                places.unused()
+            return stored, batch
 
     async def _see(self, work: Work, events: Sequence[NewEvent]) -> None:
         unseen = {event.tenant_id for event in events} - self._configuration.seen
@@ -281,8 +292,8 @@ class Sending:
             # Never on another connection while this one holds locks: a small pooler may have no other.
             await self._configuration.see_in(work, unseen)
 
-    def _batch(self, events: Sequence[NewEvent], now: int | None) -> Batch:
-        batch = Batch(self._placing, self._nonces)
+    def _batch(self, places: Places, events: Sequence[NewEvent], now: int | None) -> Batch:
+        batch = Batch(places, self._nonces)
         configuration = self._configuration
         for event in events:
             batch.add(event, targets_of(configuration, event), configuration.hold_of(event.tenant_id), now)
@@ -307,9 +318,16 @@ class Sending:
         if batch.has_unrouted:
             alone = await work.value("insert_unrouted", version, now, *batch.unrouted_parameters())
             if alone is None:
+                if batch.has_runs:
+                    await self._configuration.refresh(work)
+                    raise Outdated
                 return None
             unrouted = alone
         return batch.answers(bases, seqs, unrouted)
+
+
+def _owed(costs: Mapping[str, Cost], paid: Mapping[str, Cost]) -> dict[str, Cost]:
+    return {tenant_id: cost.minus(paid.get(tenant_id, NOTHING)) for tenant_id, cost in costs.items()}
 
 
 def _new_runs(events: Sequence[NewEvent], stored: Sequence[Stored]) -> Iterator[tuple[str, int]]:

@@ -182,7 +182,7 @@ class Settling:
         claim = item.claim
         if item.state == "queued" and held_by is None:
             held_by = self._configuration.hold_of(claim.tenant_id)
-            vstart, _ = self._placing.place(claim.queue, claim.tenant_id, claim.lane)
+            vstart = self._placing.give(claim.queue, claim.tenant_id, claim.lane)
             moved_for = EVERY_JUMP
         return (
             *claim.key, claim.token, item.state, item.attempt, item.error, item.due_at, held_by, vstart, item.kept_slots,

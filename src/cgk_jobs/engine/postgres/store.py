@@ -18,6 +18,7 @@ from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.desk import Desk
 from cgk_jobs.engine.postgres.doorbell import Bell
 from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.flow_arrivals import check_moments
 from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.joining.binding import Binding
 from cgk_jobs.engine.postgres.joining.sending import JoinedSending
@@ -32,6 +33,7 @@ from cgk_jobs.engine.postgres.sending import Sending
 from cgk_jobs.engine.postgres.spawning import children_of, spawn
 from cgk_jobs.engine.postgres.upkeep import PostgresUpkeep
 from cgk_jobs.engine.postgres.waits import WaitBook
+from cgk_jobs.engine.postgres.wakeups import WakeupBook
 from cgk_jobs.engine.quotas import Crossing, TenantQuotas
 from cgk_jobs.engine.records import (
     Appetite,
@@ -47,6 +49,7 @@ from cgk_jobs.engine.records import (
     TenantRecord,
 )
 from cgk_jobs.engine.store import Hints, WorkerSeat
+from cgk_jobs.engine.wakeups import ActiveProvider, Demand, Outstanding, WakeupRecord
 from cgk_jobs.errors import DuplicateKey, JobsError
 from cgk_jobs.runtime.entries import EventWait, JournalEntry
 
@@ -66,15 +69,16 @@ class PostgresStore:
         self._limits = LimitBook(self._placing, self._configuration)
         self._endings = Endings(self._configuration, self._placing, self._limits)
         self._waits = WaitBook(self._database, self._configuration, self._endings.families)
+        gate = FlowGate(self._configuration, self._placing, self._endings)
         self._desk = Desk(
-            self._database, clock, self._configuration, self._placing, self._limits, self._endings, self._waits
+            self._database, clock, self._configuration, self._placing, self._limits, self._endings, self._waits, gate
         )
         self._sending = Sending(
             self._database,
             self._configuration,
             self._placing,
             self._waits,
-            FlowGate(self._configuration, self._placing, self._endings),
+            gate,
             self._sent,
         )
         self._charging_apart = ChargingApart(self._database, self._configuration)
@@ -88,6 +92,7 @@ class PostgresStore:
         self._upkeep = PostgresUpkeep(
             self._database, self._configuration, self._placing, self._limits, self._endings, days
         )
+        self._wakeups = WakeupBook(self._database)
         self.reads = PostgresReads(self._database)
         self._listeners: list[Hints] = []
         self._publishing: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
@@ -153,6 +158,8 @@ class PostgresStore:
         return await self._sending.insert(events)
 
     async def insert_in(self, connection: Any, events: Sequence[NewEvent]) -> list[Stored | DuplicateKey]:
+        await self._charging_apart.look()
+        check_moments(self._configuration, events, self._clock.micros())
         self._sending.tell_quotas(await self._charging_apart.charge(events))
         return await self._joined_sending.insert(connection, events)
 
@@ -315,6 +322,43 @@ class PostgresStore:
         stored, batches = fired
         self._sending.tell(batches)
         return stored
+
+    # -- wake-ups ----------------------------------------------------------------------------------------------------
+
+    async def active_provider(self, default: str) -> ActiveProvider:
+        return await self._wakeups.active_provider(default)
+
+    async def activate(self, name: str, draining: Sequence[str], version: int) -> ActiveProvider | None:
+        return await self._wakeups.activate(name, draining, version)
+
+    async def issue_wakeups(self, demand: Demand) -> list[WakeupRecord]:
+        # First what is due becomes ready: where no worker looks by itself, a relay does.
+        await self._desk.exchange(0, (), None)
+        return await self._wakeups.issue(demand)
+
+    async def acknowledge_wakeups(self, provider: str, receipts: Sequence[tuple[str, str, str | None]]) -> int:
+        return await self._wakeups.acknowledge(provider, receipts)
+
+    async def take_wakeups(self, ids: Sequence[str]) -> dict[str, WakeupRecord]:
+        return await self._wakeups.take(ids)
+
+    async def pass_on_wakeups(self, passed: Sequence[tuple[WakeupRecord, str, int]]) -> None:
+        await self._wakeups.pass_on(passed)
+
+    async def obsolete_wakeups(self, provider: str, count: int) -> list[WakeupRecord]:
+        return await self._wakeups.obsolete(provider, count)
+
+    async def list_wakeups(self, provider: str, after: str, count: int) -> list[WakeupRecord]:
+        return await self._wakeups.records(provider, after, count)
+
+    async def drop_wakeups(self, ids: Sequence[str]) -> int:
+        return await self._wakeups.drop(ids)
+
+    async def first_seen(self, key: str, until: int) -> bool:
+        return await self._wakeups.first_seen(key, until)
+
+    async def count_wakeups(self) -> Mapping[str, Outstanding]:
+        return await self._wakeups.count()
 
     # -- upkeep ------------------------------------------------------------------------------------------------------
 

@@ -136,6 +136,7 @@ class PostgresUpkeep:
     async def _forget(self, before: int) -> None:
         await self._repeat("prune_keys", self._database.now)
         await self._repeat("prune_throttles", self._database.now)
+        await self._database.run("prune_seen_calls", self._database.now)
         if self._database.now is None:
             if monotonic() < self._forget_at:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from cgk_jobs.clock import monotonic
 from cgk_jobs.errors import ForeignDatabase, NotConfigured, ProviderUnavailable
 
-__all__ = ["APPLICATION_ID", "QUERIES", "is_busy", "open_database"]
+__all__ = ["APPLICATION_ID", "QUERIES", "is_busy", "open_database", "serves"]
 
 APPLICATION_ID = 0x43474B4A
 """Marks the file as a ledger of this package (``PRAGMA application_id``): "CGKJ"."""
@@ -20,6 +21,7 @@ PATIENCE = 10.0
 _HERE = Path(__file__).parent
 QUERIES: dict[str, str] = {path.stem: path.read_text() for path in (_HERE / "queries").glob("*.sql")}
 _MIGRATIONS = sorted((_HERE / "migrations").glob("*.sql"))
+_OLDEST_CODE = re.compile(r"-- Oldest code: schema (\d+)\b")
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs"})
 
 
@@ -95,19 +97,35 @@ def _prepare(connection: sqlite3.Connection, path: Path, full_sync: bool) -> Non
     connection.execute("BEGIN IMMEDIATE")
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(_MIGRATIONS):
+        if not serves(connection, version, len(_MIGRATIONS)):
             raise ForeignDatabase(
-                f"{path} has schema {version}, this version knows {len(_MIGRATIONS)}: update cgk-jobs or choose another path"
+                f"{path} has schema {version}, this version knows {len(_MIGRATIONS)} and is too old for it: update cgk-jobs or "
+                "choose another path"
             )
         for number, migration in enumerate(_MIGRATIONS[version:], version + 1):
-            for statement in _statements(migration.read_text()):
+            text = migration.read_text()
+            for statement in _statements(text):
                 connection.execute(statement)
+            oldest = _OLDEST_CODE.match(text)
+            if oldest is not None:
+                connection.execute("INSERT INTO oldest_code VALUES (?, ?)", (number, int(oldest[1])))
             connection.execute(f"PRAGMA user_version = {number}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def serves(connection: sqlite3.Connection, version: int, known: int) -> bool:
+    """Whether code that knows ``known`` migrations may work with a ledger of this version: each newer one says in its first line
+    which code can (``-- Oldest code: schema 4.``)."""
+    if version <= known:
+        return True
+    (count,) = connection.execute(
+        "SELECT count(*) FROM oldest_code WHERE schema > ? AND schema <= ? AND code <= ?", (known, version, known)
+    ).fetchone()
+    return bool(count == version - known)
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -17,6 +17,7 @@ from cgk_jobs.engine.sqlite.claiming import Desk
 from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.sending import Inbox
+from cgk_jobs.engine.wakeup_room import Room
 from cgk_jobs.engine.wakeups import ActiveProvider, Demand, Outstanding, WakeupRecord, new_wakeup_id
 
 __all__ = ["WakeupBook"]
@@ -95,28 +96,22 @@ class WakeupBook:
 
     def _unwoken(self, demand: Demand, values: dict[str, Any], now: int) -> Iterator[tuple[Any, ...]]:
         """Runs to be given one, as far as their queues have room at the provider."""
-        handed = {row[0]: row[1:] for row in self._db.execute(QUERIES["handed_wakeups"], values)}
-        room = {queue: demand.per_queue - due for queue, (due, _) in handed.items()}
-        room_later = {queue: demand.per_queue - later for queue, (_, later) in handed.items()}
+        handed = {row[0]: (row[1], row[2]) for row in self._db.execute(QUERIES["handed_wakeups"], values)}
+        room = Room(demand.per_queue, handed)
         values["looked_at"] = demand.per_queue
         fronts = [
-            self._front(queue, values | {"count": room.get(queue, demand.per_queue)})
+            self._front(queue, values | {"count": room.due(queue)})
             for (queue,) in self._db.execute(QUERIES["ready_queues"]).fetchall()
-            if queue not in self._configuration.paused_queues and room.get(queue, 1) > 0
+            if queue not in self._configuration.paused_queues and room.due(queue)
         ]
         # Queues take turns, so that one does not use up the whole answer.
         for turn in zip_longest(*fronts):
-            for row in turn:
-                if row is not None:
-                    room[row[4]] = room.get(row[4], demand.per_queue) - 1
-                    yield row
+            yield from [row for row in turn if row is not None and room.take(row[4])]
         # Behind those that have theirs already there may be as many more.
-        values["looked_at"] += sum(later for _, later in handed.values())
+        values["looked_at"] += room.handed_later
         values["until"] = now + demand.ahead
         for row in self._db.execute(QUERIES["unwoken_due"], values).fetchall():
-            queue, left = row[4], room if row[6] <= now else room_later
-            if queue not in self._configuration.paused_queues and left.get(queue, demand.per_queue) > 0:
-                left[queue] = left.get(queue, demand.per_queue) - 1
+            if row[4] not in self._configuration.paused_queues and room.take(row[4], later=row[6] > now):
                 yield row
 
     def _front(self, queue: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -143,14 +138,9 @@ class WakeupBook:
         for left, tenant_id, seq in passed:
             if (left.tenant_id, left.run_seq) == (tenant_id, seq):
                 continue
-            row = self._db.execute(QUERIES["find_wakeup"], (tenant_id, seq)).fetchone()
-            if row is None:
-                continue
-            if self._db.execute(QUERIES["find_wakeup"], (left.tenant_id, left.run_seq)).fetchone() is not None:
-                self._db.execute(QUERIES["make_obsolete"], (tenant_id, row[0]))
-                continue
-            values = (left.tenant_id, left.run_seq, left.run_nonce, left.task, left.lane, tenant_id, row[0])
-            self._db.execute(QUERIES["pass_on_wakeup"], values)
+            key = {"left_tenant": left.tenant_id, "left_seq": left.run_seq, "tenant": tenant_id, "seq": seq}
+            run = {"nonce": left.run_nonce, "task": left.task, "lane": left.lane}
+            self._db.execute(QUERIES["pass_on_wakeup"], key | run)
 
     # -- taking back -------------------------------------------------------------------------------------------------
 

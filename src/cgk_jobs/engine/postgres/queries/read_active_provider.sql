@@ -1,0 +1,1 @@
+SELECT name, draining, version FROM cgk_jobs.active_provider

@@ -1,1 +1,0 @@
-SELECT id FROM wakeups WHERE tenant_id = ? AND run_seq = ? AND obsolete = 0

@@ -1,0 +1,113 @@
+"""What QStash needs to be told, and whether it can be right. No message repeats a value: most of them are secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from cgk_jobs.errors import NotConfigured
+from cgk_jobs.providers.provider import Setup, SetupKey
+
+__all__ = ["ADDRESS", "QStashSettings", "SETUP", "read_settings"]
+
+ADDRESS = "https://qstash.upstash.io"
+PAGE = "https://console.upstash.com/qstash"
+
+_TOKEN = r"[A-Za-z0-9+/_-]{24,512}={0,2}"  # noqa: S105  (the form of one)
+_SIGNING_KEY = r"sig_[A-Za-z0-9]{16,128}"
+_LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
+_KNOWN_TO_ALL = frozenset({"sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r", "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs"})
+"""The signing keys of the vendor's development server, printed in its documentation."""
+
+SETUP = Setup(
+    title="Upstash QStash",
+    sign_up=PAGE,
+    keys=(
+        SetupKey("QSTASH_TOKEN", PAGE, "tab Quickstart, QSTASH_TOKEN", _TOKEN, "eyJVc2VySUQiOiI…"),
+        SetupKey(
+            "QSTASH_CURRENT_SIGNING_KEY", PAGE, "tab Quickstart, QSTASH_CURRENT_SIGNING_KEY", _SIGNING_KEY, "sig_…"
+        ),
+        SetupKey("QSTASH_NEXT_SIGNING_KEY", PAGE, "tab Quickstart, QSTASH_NEXT_SIGNING_KEY", _SIGNING_KEY, "sig_…"),
+        SetupKey(
+            "QSTASH_URL",
+            PAGE,
+            "tab Quickstart, QSTASH_URL (each region has its own)",
+            r"https?://[^\s?#@]+",
+            ADDRESS,
+            secret=False,
+            required=False,
+        ),
+    ),
+    needs_public_url=True,
+    notes=(
+        "A ring of the clock each minute is 1,440 messages a day; the free plan has 1,000 (November 2026): ring every five "
+        "minutes there, or pay as you go.",
+        "Replace both signing keys here after each rotation: two rotations without that, and no call is accepted.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QStashSettings:
+    """Checked. ``url``: the vendor's, ``public_url``: where ``jobs.asgi()`` is reached; both without a slash at the end."""
+
+    token: str = field(repr=False)
+    current_signing_key: str = field(repr=False)
+    next_signing_key: str = field(repr=False)
+    public_url: str
+    url: str = ADDRESS
+
+    def __post_init__(self) -> None:
+        _check("QSTASH_TOKEN", self.token, _TOKEN, "24 characters and more of base64, as the console shows it")
+        for name, key in (
+            ("QSTASH_CURRENT_SIGNING_KEY", self.current_signing_key),
+            ("QSTASH_NEXT_SIGNING_KEY", self.next_signing_key),
+        ):
+            _check(name, key, _SIGNING_KEY, "sig_ and then letters and digits")
+        vendor = _host("QSTASH_URL", self.url)
+        own = _host("JOBS_PUBLIC_URL", self.public_url)
+        if own in _LOCAL and vendor not in _LOCAL:
+            raise NotConfigured(
+                "JOBS_PUBLIC_URL is an address of this machine, which QStash can't reach: give the public one, or while "
+                "developing that of a tunnel"
+            )
+        if vendor not in _LOCAL and _KNOWN_TO_ALL & {self.current_signing_key, self.next_signing_key}:
+            raise NotConfigured(
+                "a signing key is that of QStash's development server, which everybody knows: take yours from " + PAGE
+            )
+
+
+def read_settings(values: Mapping[str, str]) -> QStashSettings:
+    """Of the environment, under the vendor's own names. Raises ``NotConfigured`` for what is missing or can't be right."""
+    names = ("QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY", "JOBS_PUBLIC_URL")
+    missing = [name for name in names if not values.get(name)]
+    if missing:
+        remedy = f"take the keys from {PAGE}"
+        if "JOBS_PUBLIC_URL" in missing:
+            remedy += "; JOBS_PUBLIC_URL is where QStash reaches jobs.asgi(), for example https://shop.example/jobs"
+        raise NotConfigured(f"QStash needs {', '.join(missing)}: {remedy}")
+    token, current, following, public_url = (values[name].strip() for name in names)
+    url = (values.get("QSTASH_URL") or ADDRESS).strip()
+    return QStashSettings(token, current, following, public_url.rstrip("/"), url.rstrip("/"))
+
+
+def _check(name: str, value: str, pattern: str, form: str) -> None:
+    if not re.fullmatch(pattern, value, re.ASCII):
+        raise NotConfigured(f"{name} is not of the form {form}: copy it again from {PAGE}, without quotes and spaces")
+
+
+def _host(name: str, url: str) -> str:
+    # The destination goes into a path as it is, so it has nothing that would end that path.
+    try:
+        address = urlsplit(url)
+        host = address.hostname or ""
+    except ValueError:
+        host, address = "", urlsplit("")
+    plain = re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", url, re.ASCII)
+    if not plain or not host or url.endswith("/"):
+        raise NotConfigured(f"{name} must be https://host/path: no login, no query, no slash at the end")
+    if address.scheme == "http" and host not in _LOCAL:
+        raise NotConfigured(f"{name} must begin with https://: keys and signatures don't travel in the open")
+    return host
