@@ -62,7 +62,9 @@ async def cancel_in(
         done |= wanted
         # Until its row was held, a run could call others; from now on it calls nobody. Those are locked out of order
         # (locking.py), which is as rare as this.
-        wanted = await _below(work, runs) - done if tree else set()
+        if not tree:
+            break
+        wanted = await _below(work, runs) - done
     return cancelled
 
 
