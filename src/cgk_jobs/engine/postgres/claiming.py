@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cgk_jobs.clock import monotonic
-from cgk_jobs.engine.budgets import Draw, draws_of
+from cgk_jobs.engine.budgets import Draw, by_payload, draws_of
 from cgk_jobs.engine.holds import unknown_task_hold
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
@@ -25,6 +25,7 @@ _CAREFUL_FOR = 1.0
 """Seconds a queue is claimed from carefully after a run in it asked for care."""
 _SWEEP_EVERY = 0.25
 """Seconds after which a claim begins at the very front again, where sends with an old clock may lie."""
+_SLOTS = Claim._fields.index("slots")
 _FRONT = (-(1 << 31), float("-inf"))
 
 
@@ -172,7 +173,7 @@ class Claiming:
         parked: list[tuple[str, int, str]] = []
         moved: list[tuple[str, int, float]] = []
         expired: list[RunKey] = []
-        tenants = self._configuration.tenants
+        shared: dict[tuple[str, str], list[Draw]] = {}
         for row in rows:
             claim = Claim(*row[:23])
             now: int = row["now"]
@@ -186,10 +187,12 @@ class Claiming:
                 # Sent or put back by a process that had not heard of the pause yet.
                 parked.append((claim.tenant_id, claim.seq, hold))
             else:
-                held = json.loads(claim.slots) if claim.slots is not None else ()
-                wanted = draws_of(claim, appetite.tasks[claim.task], tenants.get(claim.tenant_id))
+                wanted = self._draws(claim, appetite, shared)
+                if claim.slots is not None:
+                    held = json.loads(claim.slots)
+                    wanted = [draw for draw in wanted if draw.key not in held]
                 claims.append(claim)
-                draws.append([draw for draw in wanted if draw.key not in held])
+                draws.append(wanted)
         needed_care = bool(moved) or any(draws)
         if any(draws):
             claims, over = await self._admit(work, claims, draws, rows[0]["now"])
@@ -202,9 +205,20 @@ class Claiming:
         if parked:
             await work.run("park_runs", *zip(*sorted(parked), strict=True))
         if claims:
-            taking = sorted((*claim.key, claim.slots) for claim in claims)
+            taking = sorted((claim.tenant_id, claim.seq, claim.slots) for claim in claims)
             await work.run("take_runs", worker, self._database.now, *zip(*taking, strict=True))
         return claims, needed_care
+
+    def _draws(self, claim: Claim, appetite: Appetite, shared: dict[tuple[str, str], list[Draw]]) -> list[Draw]:
+        """What the run draws on; ``shared`` keeps it for the other runs of its task and tenant."""
+        mark = (claim.task, claim.tenant_id)
+        wanted = shared.get(mark)
+        if wanted is None:
+            budgets = appetite.tasks[claim.task]
+            wanted = draws_of(claim, budgets, self._configuration.tenants.get(claim.tenant_id))
+            if not by_payload(budgets):
+                shared[mark] = wanted
+        return wanted
 
     async def _admit(
         self, work: Work, claims: Sequence[Claim], draws: Sequence[list[Draw]], now: int
@@ -212,14 +226,25 @@ class Claiming:
         admitted: list[Claim] = []
         parked: list[tuple[str, int, str]] = []
         answers = await self._limits.admit(work, draws, now)
+        slots: dict[int, str | None] = {}
         for claim, wanted, blocked in zip(claims, draws, answers, strict=True):
             if blocked is not None:
                 parked.append((claim.tenant_id, claim.seq, blocked))
                 continue
-            held: list[str] = json.loads(claim.slots) if claim.slots is not None else []
-            keys = held + [draw.key for draw in wanted if not draw.micros]
-            admitted.append(claim._replace(slots=json.dumps(keys)) if keys != held else claim)
+            if claim.slots is not None:
+                text = _slots(json.loads(claim.slots), wanted)
+            elif id(wanted) in slots:
+                text = slots[id(wanted)]
+            else:
+                text = slots[id(wanted)] = _slots([], wanted)
+            admitted.append(Claim._make((*claim[:_SLOTS], text, *claim[_SLOTS + 1 :])))
         return admitted, parked
+
+
+def _slots(held: list[str], wanted: Sequence[Draw]) -> str | None:
+    """The keys a run counts for once it is admitted, as its row and its claim have them."""
+    keys = held + [draw.key for draw in wanted if not draw.micros]
+    return json.dumps(keys) if keys else None
 
 
 def _vstart(claim: Claim) -> float:
