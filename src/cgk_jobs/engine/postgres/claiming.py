@@ -15,6 +15,7 @@ from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.sweeps import Sweeps
 from cgk_jobs.engine.records import Appetite, Claim, RunKey
 
 __all__ = ["Claimed", "Claiming", "StaleSettings"]
@@ -23,8 +24,6 @@ _LOOKED_AT = 4
 """Times the wanted number of runs a claim looks at: what it parks on the way must not hold the transaction open."""
 _CAREFUL_FOR = 1.0
 """Seconds a queue is claimed from carefully after a run in it asked for care."""
-_SWEEP_EVERY = 0.25
-"""Seconds after which a claim begins at the very front again, where sends with an old clock may lie."""
 _SLOTS = Claim._fields.index("slots")
 _FRONT = (-(1 << 31), float("-inf"))
 
@@ -59,8 +58,7 @@ class Claiming:
         self._limits = limits
         self._endings = endings
         self._careful_until: dict[str, float] = {}
-        self._swept_at: dict[str, float] = {}
-        self._was_full: set[str] = set()
+        self._sweeps = Sweeps()
 
     def needs_care(self, queue: str) -> bool:
         """The last looks met runs with limits or priorities."""
@@ -75,15 +73,19 @@ class Claiming:
 
         Raises ``StaleSettings`` with the number settled, once they are.
         """
-        rank, floor = self._floor(queue)
+        rank, floor = front = self._front(queue)
         version = self._configuration.version
         plain = [task for task, budgets in appetite.tasks.items() if budgets is None]
+        begun = monotonic()
         rows = await self._database.rows(
             "exchange", *columns, self._database.now, version, worker, queue, rank, floor, wanted, plain,
             self._configuration.limited_tenants,
         )  # fmt: skip
         first = rows[0]
         ended, candidates = first["ended"], first["candidates"]
+        if front == _FRONT:
+            now = monotonic()
+            self._sweeps.swept(queue, now, now - begun, ended + candidates)
         if first["version"] != version:
             raise StaleSettings(ended)
         claims = [Claim(*row[4:27]) for row in rows] if first["seq"] is not None else []
@@ -97,27 +99,19 @@ class Claiming:
             if queue not in self._configuration.urgent_queues:
                 together.sort(key=_vstart)
             return ended, Claimed(together, rest.expired, rest.more)
-        if candidates >= wanted:
-            self._was_full.add(queue)
-        else:
-            self._was_full.discard(queue)
-            if floor > _FRONT[1]:
-                # Short, and the front was left out.
-                return ended, await self._again(found, worker, queue, wanted - len(claims), appetite)
+        self._sweeps.filled(queue, candidates >= wanted)
+        if candidates < wanted and front != _FRONT and self._front(queue) == _FRONT:
+            # Short, and the front was left out.
+            return ended, await self._again(found, worker, queue, wanted - len(claims), appetite)
         return ended, found
 
     async def _again(self, found: Claimed, worker: int, queue: str, wanted: int, appetite: Appetite) -> Claimed:
         _, rest = await self.exchange(((), (), (), ()), worker, queue, wanted, appetite)
         return Claimed(found.claims + rest.claims, rest.expired, rest.more)
 
-    def _floor(self, queue: str) -> tuple[int, float]:
-        # Claims and settlements leave dead entries at the front of the index until they are vacuumed, which an old snapshot
-        # of anybody's prevents: a claim that began there would walk over all of them.
-        now = monotonic()
-        if queue not in self._was_full or queue in self._configuration.urgent_queues:
-            return _FRONT
-        if now - self._swept_at.get(queue, 0.0) > _SWEEP_EVERY:
-            self._swept_at[queue] = now
+    def _front(self, queue: str) -> tuple[int, float]:
+        """Rank and virtual time at which the next claim begins to search."""
+        if queue in self._configuration.urgent_queues or self._sweeps.is_due(queue, monotonic()):
             return _FRONT
         floor = self._placing.floor(queue)
         return (0, floor) if floor > 0 else _FRONT
