@@ -18,7 +18,7 @@ _EACH = 0.0002
 """... and for each row it claims or settles, before its way there counts as littered."""
 _SHARE = 50
 _AT_MOST = 5.0
-"""Seconds after which even the slowest sweep is done again."""
+"""Seconds after which even the slowest sweep is done again: the longest a run below the floor waits for it."""
 
 
 class Sweeps:
