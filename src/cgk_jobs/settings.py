@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 PROVIDERS = ("embedded", "postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
-BUILT = ("embedded", "postgres")
+BUILT = ("embedded", "postgres", "bullmq")
 """The providers this version has."""
 VARIABLES = (
     "REDIS_URL",

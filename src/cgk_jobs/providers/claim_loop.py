@@ -15,6 +15,7 @@ from cgk_jobs.providers.bound import WorkOrder
 from cgk_jobs.providers.capabilities import EMBEDDED, Capabilities
 from cgk_jobs.providers.draining import drain
 from cgk_jobs.providers.hosting import CLAIMING, Hosting, MakeProvider
+from cgk_jobs.providers.planning import plan_of
 from cgk_jobs.providers.provider import AsgiApp, Health, JobProvider
 from cgk_jobs.providers.tenant_names import TenantNames
 
@@ -35,12 +36,16 @@ class ClaimLoopProvider:
         *,
         make: MakeProvider | None = None,
         names: TenantNames | None = None,
+        app: str = "default",
+        public_url: str | None = None,
     ) -> None:
         self.name = name
         self.store = store
         self.capabilities = capabilities
         self._make = make
         self.names = names or TenantNames()
+        self.app = app
+        self.public_url = public_url
 
     def hosted(self, name: str) -> JobProvider:
         """The hosted provider of that name, of these settings. Raises ``NotConfigured`` where some are missing."""
@@ -86,6 +91,8 @@ class ClaimLoop:
             names=provider.names,
             lease=order.lease,
             concurrency=order.concurrency,
+            drain=self.drain,
+            plan=lambda: plan_of(order.tasks, provider.app, provider.public_url),
             on_call=order.on_call,
         )
         self._scheduler = Scheduler(store, order.tasks, order.tenants, order.emitter, order.clock)
@@ -151,7 +158,7 @@ class ClaimLoop:
 
     def routes(self) -> Mapping[str, AsgiApp]:
         """What providers' calls are answered by."""
-        return self.hosting.routes(self.drain)
+        return self.hosting.routes()
 
     async def upkeep(self) -> int:
         """Expire and prune now."""

@@ -20,7 +20,9 @@ __all__ = ["ENTRY_POINTS", "FACTORIES", "ProviderContext", "Seen", "make_provide
 
 ENTRY_POINTS = "cgk_jobs.providers"
 
-FACTORIES: Mapping[str, str] = {}
+FACTORIES: Mapping[str, str] = {
+    "bullmq": "cgk_jobs.providers.bullmq.provider:create",
+}
 """The providers of this package: name to ``module:function``. Imported on demand, as each has packages of its own."""
 
 

@@ -11,7 +11,7 @@ from cgk_jobs.engine.sqlite.store import SqliteStore
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import NotConfigured
 from cgk_jobs.providers.bound import BoundProvider, ProviderSettings
-from cgk_jobs.providers.capabilities import EMBEDDED, POSTGRES, Capabilities
+from cgk_jobs.providers.capabilities import BULLMQ, EMBEDDED, POSTGRES, Capabilities
 from cgk_jobs.providers.claim_loop import ClaimLoopProvider
 from cgk_jobs.providers.hosting import CLAIMING
 from cgk_jobs.providers.making import ProviderContext, make_provider
@@ -21,7 +21,11 @@ from cgk_jobs.providers.tenant_names import TenantNames
 
 __all__ = ["CAPABILITIES", "create_provider"]
 
-CAPABILITIES: Mapping[str, Capabilities] = {"embedded": EMBEDDED, "postgres": POSTGRES}
+CAPABILITIES: Mapping[str, Capabilities] = {
+    "embedded": EMBEDDED,
+    "postgres": POSTGRES,
+    "bullmq": BULLMQ,
+}
 """What each provider of this version can do."""
 
 
@@ -67,7 +71,15 @@ def create_provider(settings: HostedSettings, clock: Clock | None = None) -> Bou
         # Made once here, so that a key of the wrong form is refused before anything is sent.
         own = make(settings.provider).capabilities
         capabilities = replace(own, transactional_send=settings.postgres is not None)
-    return ClaimLoopProvider(settings.provider, store, capabilities, make=make, names=_names(settings))
+    return ClaimLoopProvider(
+        settings.provider,
+        store,
+        capabilities,
+        make=make,
+        names=_names(settings),
+        app=settings.app or "default",
+        public_url=settings.public_url,
+    )
 
 
 def _context(settings: HostedSettings, store: Store, clock: Clock) -> ProviderContext:

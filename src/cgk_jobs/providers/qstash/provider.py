@@ -126,7 +126,7 @@ class QStashProvider:
             warnings.append("QStash's signing keys were rotated: take both anew, before the next rotation locks it out")
         return Health(True, warnings=tuple(warning for warning in warnings if warning))
 
-    def work(self, deliver: Deliver, *, concurrency: int) -> None:
+    def work(self, deliver: Deliver, drain: Drain, *, queues: Sequence[str], concurrency: int) -> None:
         """None: QStash calls from outside."""
 
     def routes(self, deliver: Deliver, drain: Drain) -> Mapping[str, AsgiApp]:
