@@ -10,7 +10,7 @@ from cgk_jobs.tasks.policy import Limit, Rate
 from cgk_jobs.tenancy.ids import PLATFORM
 from cgk_jobs.wire.json import loads
 
-__all__ = ["Draw", "draws_of", "owner_of", "tenant_keys", "window_of"]
+__all__ = ["Draw", "by_payload", "draws_of", "owner_of", "tenant_keys", "window_of"]
 
 LONGEST_VALUE = 200
 """Characters of a field's value that are part of a key as they are; databases index keys only up to a length."""
@@ -45,6 +45,13 @@ def draws_of(claim: Claim, budgets: Budgets | None, tenant: TenantRecord | None)
         if tenant.rate is not None:
             found.append(Draw(starts, tenant.id, tenant.rate, round((tenant.rate_seconds or 1.0) * 1e6)))
     return found
+
+
+def by_payload(budgets: Budgets | None) -> bool:
+    """Whether runs of one task and one tenant may draw on different budgets, as a field of their event decides."""
+    return budgets is not None and any(
+        policy.per not in ("task", "tenant") for policy in (*budgets.limits, *budgets.rates)
+    )
 
 
 def tenant_keys(tenant_id: str) -> tuple[str, str]:

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cgk_jobs.engine.records import RunKey
+from cgk_jobs.engine.records import Claim, RunKey
 
 __all__ = ["locking_order", "youngest_first"]
 
 
-def locking_order(key: RunKey) -> tuple[str, int]:
+def locking_order(run: RunKey | Claim) -> tuple[str, int]:
     """What runs are sorted by before their rows are locked."""
-    return key.tenant_id, -key.seq
+    return run.tenant_id, -run.seq
 
 
 def youngest_first(keys: Iterable[RunKey]) -> list[RunKey]:
