@@ -50,7 +50,7 @@ def draws_of(claim: Claim, budgets: Budgets | None, tenant: TenantRecord | None)
 def by_payload(budgets: Budgets | None) -> bool:
     """Whether runs of one task and one tenant may draw on different budgets, as a field of their event decides."""
     return budgets is not None and any(
-        policy.per not in ("task", "tenant") for policy in (*budgets.limits, *budgets.rates)
+        policy.per not in ("task", "tenant") for policies in budgets for policy in policies
     )
 
 

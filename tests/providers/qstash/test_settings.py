@@ -128,7 +128,7 @@ def test_it_is_a_provider() -> None:
     provider: JobProvider = QStashProvider.from_settings(GOOD)
     ledger = Ledger()
     assert (provider.name, provider.capabilities, provider.setup()) == ("qstash", QSTASH, SETUP)
-    assert provider.work(ledger.deliver, concurrency=1) is None
+    assert provider.work(ledger.deliver, ledger.drain, queues=["default"], concurrency=1) is None
     assert set(provider.routes(ledger.deliver, ledger.drain)) == {
         "/providers/qstash",
         "/providers/qstash/failed",
