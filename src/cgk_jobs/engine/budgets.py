@@ -49,10 +49,9 @@ def draws_of(claim: Claim, budgets: Budgets | None, tenant: TenantRecord | None)
 
 def by_payload(budgets: Budgets | None) -> bool:
     """Whether runs of one task and one tenant may draw on different budgets, as a field of their event decides."""
-    if budgets is None:
-        return False
-    scopes = {limit.per for limit in budgets.limits} | {rate.per for rate in budgets.rates}
-    return not scopes <= {"task", "tenant"}
+    return budgets is not None and any(
+        policy.per not in ("task", "tenant") for policies in budgets for policy in policies
+    )
 
 
 def tenant_keys(tenant_id: str) -> tuple[str, str]:

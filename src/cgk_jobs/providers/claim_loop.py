@@ -104,7 +104,11 @@ class ClaimLoop:
             await self._scheduler.register()
         self._worker.claims_by_itself = self._provider_claims
         await self._worker.start()
-        await self.hosting.start()
+        try:
+            await self.hosting.start()
+        except BaseException:
+            await self.stop(0)
+            raise
         if not self._order.clock.manual:
             self._upkeep.start()
             if self._order.scheduler:

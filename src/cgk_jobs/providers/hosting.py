@@ -183,6 +183,8 @@ class Hosting:
                 _logger.info("%s: %s", name, line)
         except (JobsError, OSError) as error:
             _logger.error("%s was not told of this application: %s", name, error)
+        except Exception:
+            _logger.exception("%s was not told of this application", name)
 
     async def _listen(self, name: str) -> None:
         stack = contextlib.AsyncExitStack()

@@ -31,30 +31,41 @@ async def test_forgetting_while_others_start(postgres_database: LedgerDatabase) 
         "slots": Budgets((Limit(1, per="shop"),), ()),
         "starts": Budgets((), (Rate(AT_MOST, seconds=60, per="shop"),)),
     }
-    for name in tasks:
-        await stores[0].insert([NewEvent("acme", name, 1, dumps({"shop": number % SHOPS})) for number in range(RUNS)])
+
+    async def send(store: PostgresStore) -> None:
+        news = [NewEvent("acme", name, 1, dumps({"shop": shop})) for name in tasks for shop in range(SHOPS)]
+        await store.insert(news)
+
+    # Few at a time, so that budgets are idle again and again.
+    await send(stores[0])
+    await send(stores[0])
     at_work: Counter[str] = Counter()
     started: Counter[str] = Counter()
     most = done = 0
-    expected = RUNS + SHOPS * AT_MOST
 
     async def work(store: PostgresStore) -> None:
         nonlocal most, done
         seat = await store.take_seat(("default",), 100, 15.0)
-        while done < expected:
-            claims: list[Claim] = (await store.exchange(seat.id, [], Appetite(("default",), 2, tasks))).claims
+        mine: list[Claim] = []
+        while done < RUNS:
+            claims = (await store.exchange(seat.id, [], Appetite(("default",), 2, tasks))).claims
             for claim in claims:
                 (at_work if claim.task == "slots" else started)[claim.payload] += 1
             most = max([most, *at_work.values()])
-            if claims:
-                # Before the ledger hears of it: whoever is let go then is not counted beside them.
-                at_work.subtract(claim.payload for claim in claims if claim.task == "slots")
-                await store.exchange(seat.id, [Settlement(claim, "completed", 1) for claim in claims], None)
-                done += len(claims)
+            # A round later, and before the ledger hears of it: whoever is let go then is not counted beside them.
+            at_work.subtract(claim.payload for claim in mine if claim.task == "slots")
+            if mine:
+                await store.exchange(seat.id, [Settlement(claim, "completed", 1) for claim in mine], None)
+            elif not claims:
+                await send(store)
+            done += len(mine)
+            mine = claims
+        at_work.subtract(claim.payload for claim in mine if claim.task == "slots")
+        await store.exchange(seat.id, [Settlement(claim, "completed", 1) for claim in mine], None)
 
     async def forget() -> None:
         idle = IdleLimits(stores[2]._database)
-        while done < expected:
+        while done < RUNS:
             await idle.forget()
 
     async with asyncio.timeout(60):

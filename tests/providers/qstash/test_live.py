@@ -13,7 +13,7 @@ from tests.providers.qstash.harness import make_wakeup
 
 from cgk_jobs.providers.provider import Handed, Plan, Receipt, Wakeup
 from cgk_jobs.providers.qstash.provider import QStashProvider
-from cgk_jobs.providers.qstash.schedules import _prefix
+from cgk_jobs.providers.qstash.schedules import prefix_of
 from cgk_jobs.wire.ids import Nonces
 
 NAMES = ("QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY", "JOBS_PUBLIC_URL")
@@ -68,7 +68,7 @@ async def test_the_clock_is_told_once(provider: QStashProvider) -> None:
         assert len(await provider.sync(plan)) == 1
         assert await provider.sync(plan) == []
     finally:
-        path, values = "/v2/schedules/{id}", {"id": f"{_prefix(APP)}clock"}
+        path, values = "/v2/schedules/{id}", {"id": f"{prefix_of(APP)}clock"}
         await provider._http.call("DELETE", path, values=values, expect=(404,))
 
 

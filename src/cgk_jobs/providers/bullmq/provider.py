@@ -73,9 +73,11 @@ class BullmqProvider:
         """Set the clock that rings now and then, so that schedules fire and lost wake-ups are found."""
         queue = self._connections.queue(CLOCK)
         every = {"every": round(plan.ring_every * 1_000)}
-        found = await self._connections.ask(queue.getJobScheduler(CLOCK))
-        if found is not None and str(_field(found, "every")) == str(every["every"]):
-            return []
+        # The library's own question for one scheduler fails where there is none, so that is asked first.
+        if await self._connections.ask(queue.backend.isJobScheduler(CLOCK)):
+            found = await self._connections.ask(queue.getJobScheduler(CLOCK))
+            if str(_field(found, "every")) == str(every["every"]):
+                return []
         await self._connections.ask(
             queue.upsertJobScheduler(CLOCK, every, CLOCK, {}, {"removeOnComplete": True, "removeOnFail": True})
         )

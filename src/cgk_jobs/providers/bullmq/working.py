@@ -11,7 +11,7 @@ from typing import Any, cast
 from bullmq import Worker  # type: ignore[import-untyped]
 from bullmq.custom_errors import DelayedError, UnrecoverableError  # type: ignore[import-untyped]
 
-from cgk_jobs.clock import SystemClock
+from cgk_jobs.clock import SystemClock, monotonic
 from cgk_jobs.errors import InvalidEvent, JobsError, ProviderUnavailable
 from cgk_jobs.providers.bullmq.settings import RedisSettings
 from cgk_jobs.providers.foreign import Brought, ForeignSource, Receive
@@ -25,6 +25,8 @@ CLOCK = "clock"
 """The queue and the name of the job scheduler that rings now and then."""
 CLOCK_SECONDS = 5.0
 """How long a ring of the clock works off what is due: runs have wake-ups of their own, it only finds what is left."""
+CLOSE_WITHIN = 10.0
+"""Seconds the workers' jobs get to end; the attempts they rang for have had theirs before."""
 LOCK_MS = 30_000
 """How long a job of a worker that died is nobody's. Its run is rescued by its own lease, whatever BullMQ does."""
 
@@ -66,7 +68,7 @@ async def working(
     try:
         yield
     finally:
-        await asyncio.gather(*[worker.close() for worker in workers])
+        await asyncio.gather(*[_close(worker) for worker in workers])
 
 
 def _worker(
@@ -89,6 +91,25 @@ def _worker(
     worker: Any = Worker(settings.queue_name(queue) if own else queue, cast(Any, process), options)
     worker.on("error", lambda error, *_: _logger.warning("%s: %s", settings.shown, type(error).__name__))
     return worker
+
+
+async def _close(worker: Any) -> None:
+    """Let its jobs end, and close it.
+
+    The library ends the wait for a job that is under way when it is asked to close; one that begins right after that it would
+    wait out, for seconds.
+    """
+    closing = asyncio.create_task(worker.close())
+    give_up_at = monotonic() + CLOSE_WITHIN
+    while not closing.done() and monotonic() < give_up_at:
+        await asyncio.wait({closing}, timeout=0.05)
+        if worker.waiting is not None:
+            worker.waiting.cancel()
+    if not closing.done():
+        # Every attempt has been ended or put back by now: what is left hangs on Redis, and must not keep the process.
+        await worker.close(force=True)
+        closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
 
 
 async def _ring(deliver: Deliver, job: Any, token: str) -> None:

@@ -114,6 +114,10 @@ class QStashPeer:
         """Deliveries, tries and callbacks: what the service charges for."""
         return self._broker.billed
 
+    def ring(self, schedule: Schedule) -> None:
+        """Let a schedule ring now, whatever its time."""
+        self._broker.ring_schedule(schedule)
+
     async def settled(self) -> None:
         """Ring what is due by now, and wait until every call has ended and nothing more is due."""
         await self._broker.settled()
