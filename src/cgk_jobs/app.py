@@ -357,6 +357,7 @@ class Jobs(TaskGroup):
     def close(self) -> None:
         """Let go of files and connections. What is used again opens again."""
         # Connections of the loop in the thread are ended on it, so it goes last.
+        self._outbox.close()
         self.provider.close()
         self._portal.close()
 
