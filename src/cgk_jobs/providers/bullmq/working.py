@@ -96,20 +96,26 @@ def _worker(
 async def _close(worker: Any) -> None:
     """Let its jobs end, and close it.
 
-    The library ends the wait for a job that is under way when it is asked to close; one that begins right after that it would
-    wait out, for seconds.
+    The library's own ``close`` forgets jobs it has just begun, and waits out a wait for the next job that begins after it was
+    asked; so nothing more is fetched first, and what is under way is waited for here.
     """
-    closing = asyncio.create_task(worker.close())
+    worker.opts["concurrency"] = 0
     give_up_at = monotonic() + CLOSE_WITHIN
+    while monotonic() < give_up_at:
+        under_way = [task for task in worker.processing if not task.done()]
+        if len(under_way) <= (worker.waiting is not None):
+            break
+        await asyncio.wait(under_way, timeout=0.02, return_when=asyncio.FIRST_COMPLETED)
+    closing = asyncio.create_task(worker.close())
     while not closing.done() and monotonic() < give_up_at:
-        await asyncio.wait({closing}, timeout=0.05)
+        await asyncio.wait({closing}, timeout=0.02)
         if worker.waiting is not None:
             worker.waiting.cancel()
-    if not closing.done():
-        # Every attempt has been ended or put back by now: what is left hangs on Redis, and must not keep the process.
-        await worker.close(force=True)
-        closing.cancel()
-    await asyncio.gather(closing, return_exceptions=True)
+    # Every attempt has been ended or put back by now: what is left hangs on Redis, and must not keep the process.
+    left = {task for task in worker.processing if not task.done()}
+    for task in left:
+        task.cancel()
+    await asyncio.wait({closing, *left}, timeout=1.0)
 
 
 async def _ring(deliver: Deliver, job: Any, token: str) -> None:
