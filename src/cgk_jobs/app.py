@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +21,9 @@ from cgk_jobs.events import Event, EventRegistry
 from cgk_jobs.events.codec import DEFAULT_MAX_BYTES
 from cgk_jobs.events.sent import Duration, Send, Sent
 from cgk_jobs.portal import LoopThread
+from cgk_jobs.process_signals import until_told_to_stop
 from cgk_jobs.providers.bound import BoundProvider, Running, WorkOrder
+from cgk_jobs.providers.foreign import ForeignSource, ForeignSources
 from cgk_jobs.providers.moving import Move
 from cgk_jobs.providers.outbox import Outbox
 from cgk_jobs.providers.registry import create_provider
@@ -106,6 +106,7 @@ class Jobs(TaskGroup):
         self.tenants = Tenants(provider.store, self.clock, self.signals)
         self.schedules = Schedules(provider.store, self.tasks, self.tenants, self.clock, self.declare)
         self.queues = Queues(provider.store)
+        self._foreign = ForeignSources(self._send)
         self._outbox = Outbox(provider, self.tasks, self.clock)
         self._running: Running | None = None
         self._starting = asyncio.Lock()
@@ -135,6 +136,15 @@ class Jobs(TaskGroup):
             raise InvalidTask("there is a @jobs.tenant_source already: one function lists all tenants")
         self.tenants.source = source
         return source
+
+    def accept(self, provider: str, place: str, *, events: Iterable[str], tenants: Iterable[str] | None = None) -> None:
+        """Take events from elsewhere: jobs of a BullMQ queue, events of another Inngest application.
+
+        ``place``: the queue, or the vendor's event name. ``events``: the names it may bring; ``tenants``: those it may speak
+        for, default all. Each is checked as any send, once for each of the vendor's ids. Raises ``InvalidTask``.
+        """
+        allowed = None if tenants is None else frozenset(tenants)
+        self._foreign.add(ForeignSource(provider, place, frozenset(events), allowed))
 
     async def declare(self) -> None:
         """Make this application's tasks known to the ledger, so that events sent by any process reach them.
@@ -282,9 +292,10 @@ class Jobs(TaskGroup):
             await self._check_tenants()
         order = WorkOrder(
             self.tasks, self._services, self.tenants.active, self.signals, self.clock, concurrency, queues, lease,
-            scheduler, self._retention, on_call,
+            scheduler, self._retention, self._foreign, on_call,
         )  # fmt: skip
         self._running = await self.provider.start(order)
+        await self._outbox.rest()
 
     async def _check_tenants(self) -> None:
         waiting = [task.id for task in self.tasks if task.schedule is not None and task.schedule.tenants == "each"]
@@ -320,28 +331,7 @@ class Jobs(TaskGroup):
 
     def run(self, **options: Any) -> None:
         """Work in this process until SIGTERM or SIGINT, then drain; a second signal ends at once. Options as ``start``."""
-        asyncio.run(self._run(options))
-
-    async def _run(self, options: dict[str, Any]) -> None:
-        loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-
-        def asked(number: int) -> None:
-            if stop.is_set():
-                raise SystemExit(128 + number)
-            stop.set()
-
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                try:
-                    loop.add_signal_handler(number, asked, number)
-                except NotImplementedError:  # Windows
-                    signal.signal(number, lambda number, _: loop.call_soon_threadsafe(asked, number))
-        await self.start(**options)
-        try:
-            await stop.wait()
-        finally:
-            await self.stop()
+        asyncio.run(until_told_to_stop(lambda: self.start(**options), self.stop))
 
     @property
     def running(self) -> Running | None:

@@ -87,7 +87,7 @@ class ClaimLoop:
             order.tasks,
             order.clock,
             default=provider.name,
-            make=provider.hosted,
+            make=lambda name: _connected(provider.hosted(name), order),
             names=provider.names,
             lease=order.lease,
             concurrency=order.concurrency,
@@ -174,3 +174,8 @@ class ClaimLoop:
         if silent > SILENT_FOR and self._worker.has_room:
             return Health(False, f"the worker has not looked for work for {silent:.0f} s")
         return Health(True)
+
+
+def _connected(provider: JobProvider, order: WorkOrder) -> JobProvider:
+    order.foreign.connect(provider)
+    return provider

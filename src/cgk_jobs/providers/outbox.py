@@ -61,13 +61,18 @@ class Outbox:
             self._own = self._relay(self._provider.hosted(active.name))
         self._looked_at = monotonic()
 
-    def close(self) -> None:
-        """Let go of the provider's connections, on the running loop if there is one; what is used again opens again."""
+    async def rest(self) -> None:
+        """Let go of the provider's connections: from now on the relay of this process's workers does it."""
         own, self._own = self._own, None
         self._looked_at = -LOOK_EVERY
         if own is not None:
+            await own.provider.close()
+
+    def close(self) -> None:
+        """Let go of the provider's connections, on the running loop if there is one; what is used again opens again."""
+        if self._own is not None:
             with contextlib.suppress(RuntimeError):  # no loop runs any more, and its connections have ended with it
-                task = asyncio.get_running_loop().create_task(own.provider.close())
+                task = asyncio.get_running_loop().create_task(self.rest())
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
 
