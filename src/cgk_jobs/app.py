@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,24 +10,28 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from pydantic import BaseModel
 
+from cgk_jobs.approvals import Approval, Approvals
 from cgk_jobs.client import Client
 from cgk_jobs.clock import Clock, SystemClock
 from cgk_jobs.controls import Queues, Schedules
 from cgk_jobs.engine.journal import StoreJournal
-from cgk_jobs.engine.records import Subscription
+from cgk_jobs.engine.subscribing import subscription_of
 from cgk_jobs.errors import InvalidEvent, InvalidTask, NotConfigured, Unsupported
 from cgk_jobs.events import Event, EventRegistry
 from cgk_jobs.events.codec import DEFAULT_MAX_BYTES
 from cgk_jobs.events.sent import Duration, Send, Sent
 from cgk_jobs.portal import LoopThread
+from cgk_jobs.process_signals import until_told_to_stop
 from cgk_jobs.providers.bound import BoundProvider, Running, WorkOrder
+from cgk_jobs.providers.foreign import ForeignSource, ForeignSources
 from cgk_jobs.providers.moving import Move
 from cgk_jobs.providers.outbox import Outbox
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.runs import Runs
+from cgk_jobs.runtime.approving import Links
 from cgk_jobs.runtime.context import MAX_DEPTH, Services
 from cgk_jobs.runtime.processes import place_of
-from cgk_jobs.settings import Settings, load_settings
+from cgk_jobs.settings import Settings, load_outside, load_settings
 from cgk_jobs.signals import Signals
 from cgk_jobs.sync import SyncJobs
 from cgk_jobs.tasks.group import TaskGroup
@@ -88,18 +90,23 @@ class Jobs(TaskGroup):
             provider.store, self.events, self.signals, self.clock, max_bytes=max_payload_bytes, provider=provider.name,
             transactional=provider.capabilities.transactional_send,
         )  # fmt: skip
+        outside = self.settings or load_outside()
+        links = Links(outside.signing_keys, outside.public_url, self.clock)
+        self._approvals = Approvals(links, provider.store.reads, self._client.event_class, self._send)
         self._services = Services(
             journal=StoreJournal(provider.store),
             send=self._send,
             clock=self.clock,
             max_result_bytes=max_payload_bytes,
             find_event=self._client.event_class,
+            links=links,
             max_depth=max_call_depth,
         )
         self.runs = Runs(provider.store, self._cancel_here)
         self.tenants = Tenants(provider.store, self.clock, self.signals)
         self.schedules = Schedules(provider.store, self.tasks, self.tenants, self.clock, self.declare)
         self.queues = Queues(provider.store)
+        self._foreign = ForeignSources(self._send)
         self._outbox = Outbox(provider, self.tasks, self.clock)
         self._running: Running | None = None
         self._starting = asyncio.Lock()
@@ -129,6 +136,15 @@ class Jobs(TaskGroup):
             raise InvalidTask("there is a @jobs.tenant_source already: one function lists all tenants")
         self.tenants.source = source
         return source
+
+    def accept(self, provider: str, place: str, *, events: Iterable[str], tenants: Iterable[str] | None = None) -> None:
+        """Take events from elsewhere: jobs of a BullMQ queue, events of another Inngest application.
+
+        ``place``: the queue, or the vendor's event name. ``events``: the names it may bring; ``tenants``: those it may speak
+        for, default all. Each is checked as any send, once for each of the vendor's ids. Raises ``InvalidTask``.
+        """
+        allowed = None if tenants is None else frozenset(tenants)
+        self._foreign.add(ForeignSource(provider, place, frozenset(events), allowed))
 
     async def declare(self) -> None:
         """Make this application's tasks known to the ledger, so that events sent by any process reach them.
@@ -217,6 +233,21 @@ class Jobs(TaskGroup):
         sent = await self.send(event)
         return await self.runs.wait_for_sent(sent, timeout)
 
+    async def approval(self, token: str) -> Approval:
+        """What an approval link asks for, to be shown before its holder answers; sends nothing."""
+        return await self._approvals.read(token)
+
+    async def approve(self, token: str, /, **fields: Any) -> Sent:
+        """Answer a run by its approval link (``ctx.approval_link``): sends the link's event, for the link's tenant, once.
+
+        ``fields``: those the link does not settle. Call it for a form that was sent or a button, never for a mere visit of
+        the link: mail programs visit links too. A second time is a ``duplicate``. Raises ``InvalidToken`` for a forged,
+        damaged or expired link, ``RunNotFound``, ``InvalidEvent``, ``UnknownEvent``, ``TenantMismatch``, ``DuplicateKey``
+        where it was answered otherwise before, ``RunFailed``, ``RunCancelled`` or ``RunExpired`` where the run that asked
+        ended so; nothing is sent then.
+        """
+        return await self._approvals.approve(token, fields)
+
     def mover(self) -> Move:
         """What a move to another provider works on; ``cgk jobs migrate`` runs it (``providers/moving.py``)."""
         return self._outbox.mover()
@@ -261,9 +292,10 @@ class Jobs(TaskGroup):
             await self._check_tenants()
         order = WorkOrder(
             self.tasks, self._services, self.tenants.active, self.signals, self.clock, concurrency, queues, lease,
-            scheduler, self._retention, on_call,
+            scheduler, self._retention, self._foreign, on_call,
         )  # fmt: skip
         self._running = await self.provider.start(order)
+        await self._outbox.rest()
 
     async def _check_tenants(self) -> None:
         waiting = [task.id for task in self.tasks if task.schedule is not None and task.schedule.tenants == "each"]
@@ -299,28 +331,7 @@ class Jobs(TaskGroup):
 
     def run(self, **options: Any) -> None:
         """Work in this process until SIGTERM or SIGINT, then drain; a second signal ends at once. Options as ``start``."""
-        asyncio.run(self._run(options))
-
-    async def _run(self, options: dict[str, Any]) -> None:
-        loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-
-        def asked(number: int) -> None:
-            if stop.is_set():
-                raise SystemExit(128 + number)
-            stop.set()
-
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                try:
-                    loop.add_signal_handler(number, asked, number)
-                except NotImplementedError:  # Windows
-                    signal.signal(number, lambda number, _: loop.call_soon_threadsafe(asked, number))
-        await self.start(**options)
-        try:
-            await stop.wait()
-        finally:
-            await self.stop()
+        asyncio.run(until_told_to_stop(lambda: self.start(**options), self.stop))
 
     @property
     def running(self) -> Running | None:
@@ -336,6 +347,7 @@ class Jobs(TaskGroup):
     def close(self) -> None:
         """Let go of files and connections. What is used again opens again."""
         # Connections of the loop in the thread are ended on it, so it goes last.
+        self._outbox.close()
         self.provider.close()
         self._portal.close()
 
@@ -372,17 +384,3 @@ class _Done:
     def __await__(self) -> Generator[None, None, None]:
         return
         yield
-
-
-def subscription_of(task: Task[Any]) -> Subscription:
-    """What senders must know of a task."""
-    return Subscription(
-        task.id,
-        task.on.event_name if task.on is not None else "",
-        task.queue,
-        task.priority.rank,
-        task.priority.level,
-        task.expires,
-        ",".join(task.tags),
-        task.flow.stored(),
-    )

@@ -23,9 +23,9 @@ from cgk_jobs.errors import (
     Unsupported,
 )
 from cgk_jobs.events import EventRegistry
-from cgk_jobs.events import registry as catalogue
 from cgk_jobs.events.codec import encode, encode_payload, from_mapping
 from cgk_jobs.events.event import Event
+from cgk_jobs.events.lookup import find_event
 from cgk_jobs.events.sent import PLAIN, Send, SendOptions, Sent, SentStatus, seconds
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.task import Task
@@ -69,7 +69,7 @@ class Client:
 
     def event_class(self, name: str) -> type[Event]:
         """The event class of a name: this application's, or the catalogue's. Raises ``UnknownEvent``."""
-        return self._events.find(name) or catalogue[name]
+        return find_event(self._events, name)
 
     def _new(self, event: Event, options: SendOptions, task: str | None = None) -> NewEvent:
         cls = type(event)

@@ -8,6 +8,7 @@
     │   └── PayloadTooLarge      over the size limit
     ├── InvalidTask              (also ValueError) a declaration that can't work: duplicate id, bad option
     │   └── InvalidSchedule      bad cron expression or time zone
+    ├── InvalidToken             (also ValueError) a link or token that is not genuine, or whose time is over
     ├── TenantRequired           no tenant is current, and none was given
     ├── TenantMismatch           acting for another tenant than the current one
     ├── DuplicateKey             one idempotency key, two payloads
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidResult",
     "InvalidSchedule",
     "InvalidTask",
+    "InvalidToken",
     "JobsError",
     "JournalMismatch",
     "NonRetryable",
@@ -98,6 +100,14 @@ class InvalidTask(JobsError, ValueError):
 
 class InvalidSchedule(InvalidTask):
     """A cron expression or time zone can't be understood, or never matches."""
+
+
+class InvalidToken(JobsError, ValueError):
+    """A signed link or token is forged, damaged, of another installation, or ``expired``. The message never repeats it."""
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
 
 
 class TenantRequired(JobsError):

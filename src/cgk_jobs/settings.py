@@ -13,11 +13,22 @@ from urllib.parse import unquote, urlsplit
 from dotenv import dotenv_values
 
 from cgk_jobs.errors import NotConfigured, Unsupported
+from cgk_jobs.wire.signing import MOST_KEYS, SHORTEST_KEY
 
-__all__ = ["BUILT", "PROVIDERS", "PostgresLogins", "Settings", "admin_address", "load_settings", "project_folder"]
+__all__ = [
+    "BUILT",
+    "PROVIDERS",
+    "Outside",
+    "PostgresLogins",
+    "Settings",
+    "admin_address",
+    "load_outside",
+    "load_settings",
+    "project_folder",
+]
 
 PROVIDERS = ("embedded", "postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
-BUILT = ("embedded", "postgres")
+BUILT = ("embedded", "postgres", "bullmq", "qstash")
 """The providers this version has."""
 VARIABLES = (
     "REDIS_URL",
@@ -25,8 +36,10 @@ VARIABLES = (
     "INNGEST_EVENT_API_BASE_URL", "INNGEST_DEV", "INNGEST_ENV",
     "TRIGGER_SECRET_KEY", "TRIGGER_PROJECT_REF", "TRIGGER_API_URL",
     "QSTASH_TOKEN", "QSTASH_URL", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY",
+    "JOBS_QSTASH_PARALLELISM", "JOBS_QSTASH_TENANT_PARALLELISM", "JOBS_QSTASH_REQUEST_LIMIT", "JOBS_QSTASH_DRAIN_SECONDS",
+    "JOBS_QSTASH_RETRIES", "JOBS_QSTASH_SCHEDULE_EACH",
     "CRON_SECRET", "CRON_SECRET_PREVIOUS", "VERCEL_ENV",
-    "JOBS_SIGNING_KEY", "JOBS_HASH_TENANTS",
+    "JOBS_HASH_TENANTS",
 )  # fmt: skip
 """The variables providers are set up with; where the vendor has names of its own, those."""
 
@@ -44,13 +57,21 @@ class PostgresLogins:
     tenant: str | None = field(default=None, repr=False)
 
 
+class Outside(NamedTuple):
+    """How this application is reached from outside, and what it signs with; as in ``Settings``."""
+
+    public_url: str | None
+    signing_keys: tuple[bytes, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What was decided, and from where: ``sources`` maps each setting to the place its value came from.
 
     The ledger is either a SQLite file, ``database``, or in PostgreSQL, ``postgres``; the other one is ``None``.
-    ``ledger`` names it in messages, without passwords. ``public_url``: where hosted providers reach ``jobs.asgi()``, without a
-    slash at the end. ``values``: what providers are set up with, by the names of their variables.
+    ``ledger`` names it in messages, without passwords. ``public_url``: where ``jobs.asgi()`` is reached from outside, without a
+    slash at the end. ``signing_keys``: the one that signs, and perhaps the one before it, which is still accepted; none where
+    nothing is signed. ``values``: what providers are set up with, by the names of their variables.
     """
 
     provider: str
@@ -61,6 +82,7 @@ class Settings:
     ledger: str
     postgres: PostgresLogins | None = None
     public_url: str | None = None
+    signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
     values: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     sources: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -118,6 +140,7 @@ def load_settings(
         ledger=ledger.shown,
         postgres=ledger.postgres,
         public_url=_public_url(look),
+        signing_keys=_signing_keys(look),
         values={
             variable: value for variable in VARIABLES if (value := look.find(variable, None, variable, "")) is not None
         },
@@ -180,6 +203,24 @@ def admin_address(environment: Mapping[str, str] | None = None, folder: Path | N
     """The administrator's address of a PostgreSQL ledger, which is there before the others are."""
     look = _Lookup(os.environ if environment is None else environment, folder or project_folder())
     return look.find("admin_database", None, "JOBS_ADMIN_DATABASE_URL", "admin_database_url")
+
+
+def load_outside(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Outside:
+    """The part of the settings that does not depend on the provider. Raises ``NotConfigured``."""
+    look = _Lookup(os.environ if environment is None else environment, folder or project_folder())
+    return Outside(_public_url(look), _signing_keys(look))
+
+
+def _signing_keys(look: _Lookup) -> tuple[bytes, ...]:
+    # A key in pyproject.toml would be committed with it, so it is not looked for there.
+    found = look.find("signing_key", None, "JOBS_SIGNING_KEY", "")
+    keys = () if found is None else tuple(key.strip().encode() for key in found.split(","))
+    if len(keys) > MOST_KEYS or any(len(key) < SHORTEST_KEY for key in keys):
+        raise NotConfigured(
+            f"{look.sources['signing_key']}: one key of at least {SHORTEST_KEY} characters, or two as new,old; "
+            "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return keys
 
 
 class _Lookup:

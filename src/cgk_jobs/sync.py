@@ -14,6 +14,7 @@ from cgk_jobs.portal import LoopThread
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from cgk_jobs.approvals import Approval
     from cgk_jobs.controls import Queues, Schedules
     from cgk_jobs.runs import Runs
     from cgk_jobs.tenants import Tenants
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
         async def send_many(self, items: Iterable[Event | Send], connection: Any = None) -> list[Sent]: ...
 
         async def trigger_and_wait(self, event: Event, timeout: Duration | None = None) -> Any: ...
+
+        async def approval(self, token: str) -> Approval: ...
+
+        async def approve(self, token: str, /, **fields: Any) -> Sent: ...
 
 
 __all__ = ["Blocking", "SyncJobs"]
@@ -56,7 +61,7 @@ class Blocking:
 
 
 class SyncJobs:
-    """``send``, ``send_many``, ``trigger_and_wait``, ``runs``, ``tenants``, ``schedules``, ``queues``, blocking.
+    """``send``, ``send_many``, ``trigger_and_wait``, ``approval``, ``approve``, ``runs``, ``tenants``, ``schedules``, ``queues``, blocking.
 
     Never to be called from a coroutine: it would block the event loop.
     """
@@ -77,6 +82,14 @@ class SyncJobs:
     def trigger_and_wait(self, event: Event, timeout: Duration | None = None) -> Any:
         """As ``jobs.trigger_and_wait``."""
         return self._portal.call(self._jobs.trigger_and_wait(event, timeout))
+
+    def approval(self, token: str) -> Approval:
+        """As ``jobs.approval``."""
+        return self._portal.call(self._jobs.approval(token))
+
+    def approve(self, token: str, /, **fields: Any) -> Sent:
+        """As ``jobs.approve``."""
+        return self._portal.call(self._jobs.approve(token, **fields))
 
     @property
     def runs(self) -> Blocking:

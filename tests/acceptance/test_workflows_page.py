@@ -1,4 +1,4 @@
-"""The handler printed in ``docs/workflows.md`` does what the page says."""
+"""The handlers printed in ``docs/workflows.md`` do what the page says."""
 
 from __future__ import annotations
 
@@ -34,6 +34,27 @@ class Review(BaseModel):
     labels: list[str]
 
 
+class PayoutRequested(Event, name="page.payout_requested"):
+    payout_id: str
+
+
+class PayoutDecided(Event, name="page.payout_decided"):
+    payout_id: str
+    approved: bool
+
+
+@pytest.fixture(autouse=True)
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings for the links, before there is an application."""
+    monkeypatch.setenv("JOBS_SIGNING_KEY", "k" * 32)
+    monkeypatch.setenv("JOBS_PUBLIC_URL", "https://shop.example")
+
+
+def printed() -> list[str]:
+    """The programs of the page."""
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
 @pytest.mark.parametrize("reserved", [True, False])
 async def test_the_example_runs_as_printed(jobs_harness: JobsHarness, reserved: bool) -> None:
     jobs = jobs_harness.jobs
@@ -56,8 +77,7 @@ async def test_the_example_runs_as_printed(jobs_harness: JobsHarness, reserved: 
     names |= {cls.__name__: cls for cls in (OrderPlaced, StockReserved, Parcel, Review, timedelta)}
     names |= {"jobs": jobs, "charge_card": charge_card, "print_label": print_label, "ask_for_review": ask_for_review}
     names |= {"refund": lambda charge: done.append(f"refund {charge}")}
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    exec(code, names)
+    exec(printed()[0], names)
 
     begun = jobs_harness.clock.now()
     sent = await jobs.send(OrderPlaced(tenant_id="acme", order_id="o1"))
@@ -74,3 +94,25 @@ async def test_the_example_runs_as_printed(jobs_harness: JobsHarness, reserved: 
     else:
         assert (run.state, run.error) == ("failed", "NonRetryable: no stock came")
         assert done == ["charge o1", "refund ch_1"]
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_a_person_is_asked_as_printed(jobs_harness: JobsHarness, approved: bool) -> None:
+    jobs = jobs_harness.jobs
+    jobs.events.add(PayoutDecided)
+    mails: list[tuple[str, str]] = []
+    names: dict[str, Any] = {cls.__name__: cls for cls in (PayoutRequested, PayoutDecided, cgk_jobs.Context, timedelta)}
+    names |= {"jobs": jobs, "mail": lambda *mail: mails.append(mail), "transfer": lambda payout: f"paid {payout}"}
+    exec(printed()[1], names)
+
+    sent = await jobs.send(PayoutRequested(tenant_id="acme", payout_id="p1"))
+    await jobs_harness.drain()
+    ((recipient, url),) = mails
+    address, token = url.rsplit("/", 1)
+    assert (recipient, address) == ("finance@shop.example", "https://shop.example/approve")
+    await jobs.approve(token, approved=approved)
+    await jobs_harness.drain()
+    with tenant_context("acme"):
+        run = await jobs.runs.get(sent.run_id)
+    assert (run.state, run.result) == ("completed", "paid p1" if approved else "refused")
+    assert len(mails) == 1

@@ -66,8 +66,8 @@ class TestPostgres(ProviderConformance):
     needs_vendor = False
 
     @pytest.fixture(autouse=True)
-    def _ledgers(self, ledgers: Ledgers) -> None:
-        self._of = ledgers
+    def _ledgers(self, postgres_ledgers: Ledgers) -> None:
+        self._of = postgres_ledgers
 
     @asynccontextmanager
     async def installation(self, folder: Path) -> AsyncGenerator[Site, None]:

@@ -54,6 +54,7 @@ BEYOND = [
     "ForeignDatabase",
     "InvalidSchedule",
     "InvalidTask",
+    "InvalidToken",
     "Priority",
     "ProviderRefused",
     "Quota",
@@ -97,13 +98,13 @@ ERRORS = [
 ]
 
 JOBS = {
-    "": """task cron send send_many trigger_and_wait sync runs schedules tenants tenant_source start stop lifespan run asgi
+    "": """task cron send send_many trigger_and_wait approval approve sync runs schedules tenants tenant_source start stop lifespan run asgi
         include close""",
     "runs": "get list count cancel retry replay wait watch",
     "schedules": "list pause resume trigger next_ticks",
     "tenants": "add list pause resume limit usage export purge",
     "queues": "pause resume",
-    "sync": "send send_many trigger_and_wait runs schedules tenants queues",
+    "sync": "send send_many trigger_and_wait approval approve runs schedules tenants queues",
 }
 CONTEXT = [
     "tenant_id",
@@ -118,6 +119,7 @@ CONTEXT = [
     "sleep",
     "sleep_until",
     "wait_for",
+    "approval_link",
     "call",
     "gather",
     "map",
@@ -148,7 +150,7 @@ RUN = [
     "metadata",
 ]
 
-LATER_IN_JOBS = ["asgi", "webhook"]
+LATER_IN_JOBS = ["webhook"]
 
 
 def test_the_package_exports_what_is_promised_and_nothing_by_accident() -> None:
@@ -232,7 +234,7 @@ async def test_what_the_application_gets_later_says_so_until_then(jobs: Jobs, na
     assert refusal.value.hint
 
 
-@pytest.mark.parametrize("provider", ["bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron"])
+@pytest.mark.parametrize("provider", ["inngest", "trigger_dev", "vercel_cron"])
 def test_providers_that_come_later_are_refused_by_name(provider: str) -> None:
     with pytest.raises(Unsupported, match="Use embedded"):
         Jobs(provider)

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -132,6 +134,21 @@ def s31(ground: Ground) -> str:
     return f"{calls} calls answered nothing and changed nothing"
 
 
+def s35(ground: Ground) -> str:
+    """A pooled connection handed to another tenant after an error, a timeout, a cancel, a killed client: 1,000 times each."""
+    rounds = ground.size(1_000, 2)
+    # On a server of its own, since it makes roles of its own.
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", "s35", "tests/integration/tenancy/test_pool_mishaps.py"],
+        env={**os.environ, "JOBS_TEST_ROUNDS": str(rounds)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5_000:] + done.stderr[-2_000:]
+    return f"nothing was carried over in {rounds} rounds of each mishap, guard and pool: {done.stdout.splitlines()[-1]}"
+
+
 def s37(ground: Ground) -> str:
     """A floods 100,000, B sends now and then; then both flood, 1:1 and 3:1."""
     flood = ground.size(100_000, 2_500)
@@ -170,7 +187,7 @@ def s38(ground: Ground) -> str:
 
 
 SCENARIOS: dict[str, Callable[[Ground], str]] = {
-    "S2": s2, "S3": s3, "S6": s6, "S7": s7, "S9": s9, "S10": s10, "S16": s16, "S18": s18, "S31": s31, "S37": s37, "S38": s38,
+    "S2": s2, "S3": s3, "S6": s6, "S7": s7, "S9": s9, "S10": s10, "S16": s16, "S18": s18, "S31": s31, "S35": s35, "S37": s37, "S38": s38,
 }  # fmt: skip
 
 

@@ -234,3 +234,27 @@ def test_names_of_roles_are_replaced_and_no_others() -> None:
         Roles("x").named_in(text) == "GRANT x_worker TO cgk_jobs_worker_login; SELECT 'x_tenant', cgk_jobs.tenant_key"
     )
     assert sql.Identifier(Roles("x").owner).as_string(None) == '"x_owner"'
+
+
+@pytest.mark.parametrize(
+    ("tenant_id", "allowed"),
+    [("a", True), ("7-eleven_", True), ("a" * 63, True), ("a" * 64, False), ("", False), ("_a", False), ("-a", False),
+     ("Acme", False), ("a b", False), ("a\n", False), ("acme\nacme", False), ("ä", False)],
+)  # fmt: skip
+async def test_the_tables_themselves_refuse_what_is_no_tenants_name(tenant_id: str, allowed: bool, empty: str) -> None:
+    await apply(empty, roles=ROLES)
+    with psycopg.connect(empty) as connection:
+        statement = (
+            "INSERT INTO cgk_jobs.unrouted_events (seq, nonce, created_at, version, tenant_id, name, payload) "
+            "VALUES (1, 1, 1, 1, %s, 'x', '{}')"
+        )
+        checks = connection.execute(
+            "SELECT DISTINCT pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE conname IN ('runs_tenant_id_check', 'unrouted_events_tenant_id_check', 'wakeups_tenant_id_check')"
+        ).fetchall()
+        assert len(checks) == 1
+        if allowed:
+            connection.execute(statement, (tenant_id,))
+        else:
+            with pytest.raises(psycopg.errors.CheckViolation):
+                connection.execute(statement, (tenant_id,))

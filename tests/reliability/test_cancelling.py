@@ -10,10 +10,13 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
+from tests.servers.engines import engine, jobs_harness, ledger_address
 
 from cgk_jobs import Context, Event, InvalidEvent, Jobs, Retry, RunCancelled, tenant_context
 from cgk_jobs.runs import Run
 from cgk_jobs.testing import JobsHarness
+
+__all__ = ["engine", "jobs_harness", "ledger_address"]
 
 LIMIT = 20.0
 
@@ -90,7 +93,9 @@ async def test_an_async_handler_is_ended_where_it_waits(jobs: Jobs, jobs_harness
     assert (run.state, run.steps, after) == ("cancelled", (), [])
 
 
-async def test_another_process_asks_and_the_worker_hears_of_it(jobs: Jobs, jobs_harness: JobsHarness) -> None:
+async def test_another_process_asks_and_the_worker_hears_of_it(
+    jobs: Jobs, jobs_harness: JobsHarness, ledger_address: str
+) -> None:
     begun = asyncio.Event()
 
     @jobs.task(on=Work)
@@ -98,7 +103,7 @@ async def test_another_process_asks_and_the_worker_hears_of_it(jobs: Jobs, jobs_
         begun.set()
         await asyncio.Event().wait()
 
-    other = Jobs(database=jobs_harness.folder / "jobs.db", clock=jobs_harness.clock)
+    other = Jobs(ledger_address, clock=jobs_harness.clock)
     try:
         async with jobs_harness.working():
             sent = await jobs.send(WORK)
@@ -323,6 +328,7 @@ async def test_everything_of_a_filter_in_one_tenant(jobs: Jobs, jobs_harness: Jo
         assert await jobs.runs.count() == {"queued": 1}
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # PostgreSQL's families: tests/integration/postgres
 @pytest.mark.parametrize("tree", [True, False])
 async def test_a_tree_is_cancelled_whole(jobs: Jobs, jobs_harness: JobsHarness, tree: bool) -> None:
     @jobs.task(on=Work)

@@ -99,12 +99,12 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     ledgers: Ledgers = request.getfixturevalue("postgres_ledgers")
     database = ledgers.fresh()
 
-    def execute(statement: str) -> object:
+    def execute_there(statement: str) -> object:
         with psycopg.connect(database.admin_url, autocommit=True) as connection:
             return connection.execute(statement)
 
     jobs = Jobs(database.worker_url)
-    yield Ledger(jobs, execute, False)
+    yield Ledger(jobs, execute_there, False)
     jobs.close()
     ledgers.drop(database)
 

@@ -40,8 +40,8 @@ class PostgresHarness(JobsHarness):
     """As the harness users have, with a ledger in ``database``."""
 
     def __init__(self, database: LedgerDatabase, **options: Any) -> None:
-        self._database = database
+        self.database = database
         super().__init__(**options)
 
     def _make_store(self) -> Recording:
-        return _RecordingStore(self._database, self.clock)
+        return _RecordingStore(self.database, self.clock)

@@ -139,7 +139,10 @@ class PostgresServer:
     def execute(self, statement: LiteralString, *names: str) -> None:
         """Run a statement as the administrator, outside a transaction; ``{}`` in it take quoted names."""
         if self._admin is None or self._admin.closed:
-            self._admin = psycopg.connect(self.url, autocommit=True)
+            # DROP DATABASE waits for every session of the server to take note, one that hangs in its login too.
+            self._admin = psycopg.connect(
+                self.url, autocommit=True, connect_timeout=30, options="-c statement_timeout=90s"
+            )
         self._admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def empty_database(self) -> str:

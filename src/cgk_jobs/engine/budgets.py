@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, NamedTuple, cast
 
 from cgk_jobs.engine.records import Budgets, Claim, TenantRecord
@@ -9,7 +10,10 @@ from cgk_jobs.tasks.policy import Limit, Rate
 from cgk_jobs.tenancy.ids import PLATFORM
 from cgk_jobs.wire.json import loads
 
-__all__ = ["Draw", "draws_of", "owner_of", "tenant_keys"]
+__all__ = ["Draw", "by_payload", "draws_of", "owner_of", "tenant_keys", "window_of"]
+
+LONGEST_VALUE = 200
+"""Characters of a field's value that are part of a key as they are; databases index keys only up to a length."""
 
 
 class Draw(NamedTuple):
@@ -43,6 +47,13 @@ def draws_of(claim: Claim, budgets: Budgets | None, tenant: TenantRecord | None)
     return found
 
 
+def by_payload(budgets: Budgets | None) -> bool:
+    """Whether runs of one task and one tenant may draw on different budgets, as a field of their event decides."""
+    return budgets is not None and any(
+        policy.per not in ("task", "tenant") for policies in budgets for policy in policies
+    )
+
+
 def tenant_keys(tenant_id: str) -> tuple[str, str]:
     """The keys of a tenant's own limit and rate, over all its tasks."""
     return f"slots:tenant:{tenant_id}", f"starts:tenant:{tenant_id}"
@@ -51,6 +62,25 @@ def tenant_keys(tenant_id: str) -> tuple[str, str]:
 def owner_of(key: str, tenant_id: str) -> str:
     """Whose budget a key names that a run of ``tenant_id`` draws on: the tenant's, or, for one over all, the platform's."""
     return tenant_id if key.count(":") > 1 else PLATFORM
+
+
+def window_of(key: str) -> int | None:
+    """Microseconds after which a start in the budget of a field's value no longer counts; 0 for slots.
+
+    ``None``: another budget. Of those there is one for each task and tenant at most, and they are kept.
+    """
+    kind, _, rest = key.partition(":")
+    name, *scope = rest.split(":", 2)
+    if len(scope) < 2:
+        return None
+    if kind == "slots":
+        return 0
+    window = name.rpartition("/")[2]
+    try:
+        # As the key has it, rounded to six digits: a little longer does no harm.
+        return round(float(window.removesuffix("s")) * 1_000_010) + 1_000_000
+    except ValueError:
+        return None
 
 
 def _owner(policy: Limit | Rate, claim: Claim) -> str:
@@ -65,7 +95,10 @@ def _key(kind: str, policy: Limit | Rate, claim: Claim) -> str:
         return f"{kind}:{name}{window}"
     if policy.per == "tenant":
         return f"{kind}:{name}{window}:{claim.tenant_id}"
-    return f"{kind}:{name}{window}:{claim.tenant_id}:{policy.per}={_field(claim.payload, policy.per)}"
+    value = str(_field(claim.payload, policy.per))
+    if len(value) > LONGEST_VALUE:
+        value = hashlib.sha256(value.encode()).hexdigest()
+    return f"{kind}:{name}{window}:{claim.tenant_id}:{policy.per}={value}"
 
 
 def _field(payload: str, name: str) -> Any:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from cgk_jobs.engine.records import Claim, Settlement
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import JobsError, WriteRefused
 from cgk_jobs.wire.ids import to_id
 
-__all__ = ["is_refusal", "settle_apart"]
+__all__ = ["Apart", "is_refusal", "settle_apart"]
 
 _logger = logging.getLogger("cgk_jobs.engine")
 
@@ -27,35 +28,44 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, WriteRefused) or not isinstance(error, JobsError | OSError)
 
 
-async def settle_apart(
-    store: Store, worker: int, settlements: Sequence[Settlement], failing: Failing
-) -> tuple[list[Settlement], list[Claim]]:
-    """Write each by itself; returns those to try again once the ledger answers, and the claims that came too late."""
-    left: list[Settlement] = []
-    stale: list[Claim] = []
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """``written`` are the endings as they went to the ledger, of which ``stale`` came too late; ``left`` are to be tried again
+    once it answers; ``given_up`` are runs left to the lease."""
+
+    written: list[Settlement] = field(default_factory=list[Settlement])
+    stale: list[Claim] = field(default_factory=list[Claim])
+    left: list[Settlement] = field(default_factory=list[Settlement])
+    given_up: list[Claim] = field(default_factory=list[Claim])
+
+
+async def settle_apart(store: Store, worker: int, settlements: Sequence[Settlement], failing: Failing) -> Apart:
+    """Write each by itself."""
+    apart = Apart()
     for item in settlements:
         try:
-            stale += await _settle(store, worker, item, failing)
+            await _settle(store, worker, item, failing, apart)
         except (JobsError, OSError):
-            left.append(item)
-    return left, stale
+            apart.left.append(item)
+    return apart
 
 
-async def _settle(store: Store, worker: int, item: Settlement, failing: Failing) -> list[Claim]:
+async def _settle(store: Store, worker: int, item: Settlement, failing: Failing, apart: Apart) -> None:
     claim = item.claim
     run_id = to_id(claim.seq, claim.nonce)
     try:
-        return (await store.exchange(worker, [item], None)).stale
+        await _write(store, worker, item, apart)
+        return
     except Exception as error:
         if not is_refusal(error):
             raise
-        _logger.exception(
+        _logger.error(
             "tenant %s: how an attempt of run %s ended (%s) can't be written; it counts as failed",
             claim.tenant_id, run_id, item.state,
         )  # fmt: skip
         instead = failing(claim, error)
     try:
-        return (await store.exchange(worker, [instead], None)).stale
+        await _write(store, worker, instead, apart)
     except Exception as error:
         if not is_refusal(error):
             raise
@@ -64,4 +74,10 @@ async def _settle(store: Store, worker: int, item: Settlement, failing: Failing)
             claim.tenant_id,
             run_id,
         )
-        return []
+        apart.given_up.append(claim)
+
+
+async def _write(store: Store, worker: int, item: Settlement, apart: Apart) -> None:
+    answer = await store.exchange(worker, [item], None)
+    apart.written.append(item)
+    apart.stale.extend(answer.stale)

@@ -13,10 +13,10 @@ from typing import Any
 from cgk_jobs import signals
 from cgk_jobs.clock import Clock, monotonic
 from cgk_jobs.engine.deadlines import Deadlines
-from cgk_jobs.engine.judging import Judge, budgets_of
 from cgk_jobs.engine.long_runs import write_logs
 from cgk_jobs.engine.permits import Ended, Permits
-from cgk_jobs.engine.records import Appetite, Budgets, Claim, Exchange, Settlement
+from cgk_jobs.engine.records import Appetite, Budgets, Claim, Settlement
+from cgk_jobs.engine.settling import budgets_of, failure_of, settlement_of
 from cgk_jobs.engine.settling_apart import is_refusal, settle_apart
 from cgk_jobs.engine.store import Store, WorkerSeat
 from cgk_jobs.errors import JobsError
@@ -67,7 +67,6 @@ class Worker:
         self._look = True
         self._stopping = False
         self._jitter = random.Random()  # noqa: S311
-        self._judge = Judge(tasks, clock, self._jitter)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="cgk-jobs-handler")
         self._processes = ProcessPool()
         self._processes.on_start = self._note_start
@@ -208,12 +207,12 @@ class Worker:
             except Exception as error:
                 await self._refused(worker, settlements, error)
                 continue
-            self._note_stale(answer.stale)
+            self._settled(settlements, answer.stale)
             if look:
                 self.looked_at = monotonic()
-            self._permits.settled(settlements, answer.stale)
             if appetite is not None and not self.claims_by_itself:
-                self._account(appetite, answer)
+                self._permits.claimed(appetite.queues[0], appetite.count, answer.claims, more=answer.more)
+                self._look = self._look or (self._permits.waiting > 0 and not self._stopping)
             for claim in answer.claims:
                 self._begin(claim)
             if answer.more:
@@ -221,38 +220,32 @@ class Worker:
                 self._store.ring()
             self._plan(answer.next_due)
 
+    async def _refused(self, worker: int, settlements: Sequence[Settlement], error: Exception) -> None:
+        """An exchange failed, and nothing of it was written. The same again, once the ledger answers; what it refuses, apart."""
+        if is_refusal(error):
+            _logger.error("the ledger refuses what this worker asks", exc_info=error)
+            apart = await settle_apart(self._store, worker, settlements, self._failure)
+            self._settled(apart.written, apart.stale)
+            for claim in apart.given_up:
+                self._permits.lost(claim)
+            settlements = apart.left
+        else:
+            _logger.error("the ledger does not answer: %s", error)
+        self._settlements[:0] = settlements
+        self._look = True
+        await asyncio.sleep(self._jitter.uniform(0.2, 0.5))
+
+    def _settled(self, written: Sequence[Settlement], stale: Sequence[Claim]) -> None:
+        self._permits.settled(written, stale)
+        for claim in stale:
+            self._emitter.emit(signals.CLAIM_LOST, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce))
+            _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
+
     def _appetite(self, free: int) -> Appetite | None:
         if self.claims_by_itself:
             return Appetite(self.queues, free, self._known_tasks())
         wanted = self._permits.wanted(free)
         return None if wanted is None else Appetite(wanted[:1], wanted[1], self._known_tasks())
-
-    def _account(self, appetite: Appetite, answer: Exchange) -> None:
-        self._permits.claimed(appetite.queues[0], appetite.count, answer.claims, more=answer.more)
-        if self._permits.waiting and not self._stopping:
-            self._look = True
-
-    async def _refused(self, worker: int, settlements: Sequence[Settlement], error: Exception) -> None:
-        """An exchange failed, and nothing of it was written. The same again, once the ledger answers; what it refuses, apart.
-
-        A loop that ended here would leave a worker that looks alive and does nothing.
-        """
-        if is_refusal(error):
-            _logger.error("the ledger refuses what this worker asks", exc_info=error)
-            left, stale = await settle_apart(self._store, worker, settlements, self._judge.failure)
-            self._note_stale(stale)
-            self._permits.settled([item for item in settlements if item not in left], stale)
-        else:
-            _logger.error("the ledger does not answer: %s", error)
-            left = list(settlements)
-        self._settlements[:0] = left
-        self._look = True
-        await asyncio.sleep(self._jitter.uniform(0.2, 0.5))
-
-    def _note_stale(self, claims: Sequence[Claim]) -> None:
-        for claim in claims:
-            self._emitter.emit(signals.CLAIM_LOST, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce))
-            _logger.warning("run %s was taken over by another worker", to_id(claim.seq, claim.nonce))
 
     def _free(self) -> int:
         return 0 if self._stopping else self.concurrency - len(self._running)
@@ -282,7 +275,7 @@ class Worker:
             attempt = Attempt(claim, self._tasks[claim.task])
             context = self._pipeline.context_of(claim.tenant_id)
         except Exception as error:
-            self._settlements.append(self._judge.failure(claim, error))
+            self._settlements.append(self._failure(claim, error))
             return
         self._running[claim.seq] = attempt
         self.started += 1
@@ -294,10 +287,11 @@ class Worker:
         settlement: Settlement | None
         try:
             outcome = await self._pipeline.run(attempt)
-            settlement = self._judge.settlement(attempt, outcome)
+            now, chance = self._clock.micros(), self._jitter.random()
+            settlement = settlement_of(attempt, outcome, now, chance, known=claim.task in self._tasks)
         except BaseException as error:
             # Nobody foresaw it. Without an ending the run would hold its slot for as long as this worker lives.
-            outcome, settlement = Failed(error), self._judge.failure(claim, error)
+            outcome, settlement = Failed(error), self._failure(claim, error)
         if self._running.pop(claim.seq, None) is None:
             return
         if settlement is not None:
@@ -308,6 +302,9 @@ class Worker:
             self._tell(attempt, outcome, settlement)
         self._look = True
         self._room.set()
+
+    def _failure(self, claim: Claim, error: BaseException) -> Settlement:
+        return failure_of(claim, self._tasks.find(claim.task), error, self._clock.micros(), self._jitter.random())
 
     def _note_start(self, attempt: Attempt) -> None:
         self._deadlines.watch(attempt)

@@ -10,7 +10,7 @@ from cgk_jobs.errors import InvalidEvent, UnknownEvent
 from cgk_jobs.events.catalogue import CATEGORIES, module_of
 from cgk_jobs.events.event import Event
 
-__all__ = ["Catalogue", "EventRegistry", "registry"]
+__all__ = ["Catalogue", "EventRegistry", "find_event", "registry"]
 
 _CATEGORY_OF = {name: category for category, names in CATEGORIES.items() for name in names}
 
@@ -118,6 +118,17 @@ def _classes(category: str) -> dict[str, type[Event]]:
     module = import_module(module_of(category))
     classes = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Event))
     return {cls.event_name: cls for cls in classes if cls.event_name}
+
+
+def find_event(own: EventRegistry, name: str) -> type[Event]:
+    """The class of a name: the application's own, else the catalogue's. Raises ``UnknownEvent`` that names similar ones."""
+    found = own.find(name) or registry.find(name)
+    if found is None:
+        raise UnknownEvent(
+            f"no event {name!r} is known here, nor in the catalogue.{_suggestion(name, [*own, *registry])} An event of your own "
+            "is known once a task listens to it, or jobs.events.add(ItsClass) has said so"
+        )
+    return found
 
 
 registry = Catalogue()

@@ -11,11 +11,12 @@ from pydantic import (
     GetJsonSchemaHandler,
     SerializationInfo,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["MASKED", "Secret", "mask", "masked_repr_args"]
+__all__ = ["MASKED", "Secret", "holds_secret", "mask", "masked_repr_args"]
 
 MASKED = "********"
 """What stands in place of a secret."""
@@ -52,6 +53,12 @@ class Secret:
 def mask(event: BaseModel) -> dict[str, Any]:
     """``event`` as a JSON-like dict with every secret replaced by ``MASKED``."""
     return event.model_dump(mode="json", context=_MASKING)
+
+
+def holds_secret(model: type[BaseModel], name: str, value: Any) -> bool:
+    """Whether ``value``, in that field of ``model``, has something in it that must not be shown."""
+    adapter = TypeAdapter[Any](model.model_fields[name].rebuild_annotation())
+    return bool(adapter.dump_python(value, context=_MASKING) != adapter.dump_python(value))
 
 
 def masked_repr_args(model: BaseModel, arguments: Iterable[tuple[str | None, Any]]) -> Iterable[tuple[str | None, Any]]:

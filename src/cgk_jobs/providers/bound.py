@@ -11,6 +11,7 @@ from cgk_jobs.clock import Clock
 from cgk_jobs.engine.scheduler import TenantList
 from cgk_jobs.engine.store import Store
 from cgk_jobs.providers.capabilities import Capabilities
+from cgk_jobs.providers.foreign import ForeignSources
 from cgk_jobs.providers.provider import AsgiApp, Health, JobProvider
 from cgk_jobs.providers.tenant_names import TenantNames
 from cgk_jobs.runtime.context import Services
@@ -67,6 +68,7 @@ class WorkOrder:
     lease: float
     scheduler: bool
     retention: float
+    foreign: ForeignSources
     on_call: bool = False
     """This process works only while it is called, and may be put to sleep after each call."""
 

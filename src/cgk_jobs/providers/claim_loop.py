@@ -15,6 +15,7 @@ from cgk_jobs.providers.bound import WorkOrder
 from cgk_jobs.providers.capabilities import EMBEDDED, Capabilities
 from cgk_jobs.providers.draining import drain
 from cgk_jobs.providers.hosting import CLAIMING, Hosting, MakeProvider
+from cgk_jobs.providers.planning import plan_of
 from cgk_jobs.providers.provider import AsgiApp, Health, JobProvider
 from cgk_jobs.providers.tenant_names import TenantNames
 
@@ -35,12 +36,16 @@ class ClaimLoopProvider:
         *,
         make: MakeProvider | None = None,
         names: TenantNames | None = None,
+        app: str = "default",
+        public_url: str | None = None,
     ) -> None:
         self.name = name
         self.store = store
         self.capabilities = capabilities
         self._make = make
         self.names = names or TenantNames()
+        self.app = app
+        self.public_url = public_url
 
     def hosted(self, name: str) -> JobProvider:
         """The hosted provider of that name, of these settings. Raises ``NotConfigured`` where some are missing."""
@@ -82,10 +87,12 @@ class ClaimLoop:
             order.tasks,
             order.clock,
             default=provider.name,
-            make=provider.hosted,
+            make=lambda name: _connected(provider.hosted(name), order),
             names=provider.names,
             lease=order.lease,
             concurrency=order.concurrency,
+            drain=self.drain,
+            plan=lambda: plan_of(order.tasks, provider.app, provider.public_url),
             on_call=order.on_call,
         )
         self._scheduler = Scheduler(store, order.tasks, order.tenants, order.emitter, order.clock)
@@ -97,7 +104,11 @@ class ClaimLoop:
             await self._scheduler.register()
         self._worker.claims_by_itself = self._provider_claims
         await self._worker.start()
-        await self.hosting.start()
+        try:
+            await self.hosting.start()
+        except BaseException:
+            await self.stop(0)
+            raise
         if not self._order.clock.manual:
             self._upkeep.start()
             if self._order.scheduler:
@@ -151,7 +162,7 @@ class ClaimLoop:
 
     def routes(self) -> Mapping[str, AsgiApp]:
         """What providers' calls are answered by."""
-        return self.hosting.routes(self.drain)
+        return self.hosting.routes()
 
     async def upkeep(self) -> int:
         """Expire and prune now."""
@@ -163,3 +174,8 @@ class ClaimLoop:
         if silent > SILENT_FOR and self._worker.has_room:
             return Health(False, f"the worker has not looked for work for {silent:.0f} s")
         return Health(True)
+
+
+def _connected(provider: JobProvider, order: WorkOrder) -> JobProvider:
+    order.foreign.connect(provider)
+    return provider

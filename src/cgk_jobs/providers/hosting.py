@@ -18,7 +18,7 @@ from cgk_jobs.engine.wakeups import ActiveProvider
 from cgk_jobs.engine.worker import Worker
 from cgk_jobs.errors import JobsError
 from cgk_jobs.providers.delivering import Delivering
-from cgk_jobs.providers.provider import Answer, AsgiApp, Call, Drain, JobProvider
+from cgk_jobs.providers.provider import Answer, AsgiApp, Call, Drain, JobProvider, Plan
 from cgk_jobs.providers.relay import Relay
 from cgk_jobs.providers.tenant_names import TenantNames
 from cgk_jobs.tasks.registry import TaskRegistry
@@ -51,6 +51,8 @@ class Hosting:
         names: TenantNames,
         lease: float,
         concurrency: int,
+        drain: Drain,
+        plan: Callable[[], Plan],
         on_call: bool = False,
     ) -> None:
         self._store = store
@@ -62,6 +64,8 @@ class Hosting:
         self._names = names
         self._concurrency = concurrency
         self._on_call = on_call
+        self._drain = drain
+        self._plan = plan
         self.delivering = Delivering(store, worker, tasks, names, lease)
         self.relay: Relay | None = None
         self.active = ActiveProvider(default)
@@ -81,6 +85,8 @@ class Hosting:
                 self._default, self.active.name, self._default,
             )  # fmt: skip
         await self._apply(self.active)
+        if self.active.name not in CLAIMING and not self._on_call:
+            await self._sync(self.active.name)
         if not self._clock.manual:
             self._loop = asyncio.get_running_loop().create_task(self._follow(), name="cgk-jobs-provider")
 
@@ -113,12 +119,12 @@ class Hosting:
             found = self._providers[name] = self._make(name)
         return found
 
-    def routes(self, drain: Drain) -> Mapping[str, AsgiApp]:
+    def routes(self) -> Mapping[str, AsgiApp]:
         """What the active provider and those that drain are answered by, by path."""
         if self._routes is None:
             self._routes = {}
             for name in self._ears:
-                self._routes |= self.provider(name).routes(self._deliver, drain)
+                self._routes |= self.provider(name).routes(self._deliver, self._drain)
         return self._routes
 
     async def _deliver(self, call: Call) -> Answer:
@@ -136,6 +142,8 @@ class Hosting:
         found = await self._store.active_provider(self._default)
         if found != self.active:
             await self._apply(found)
+            if found.name not in CLAIMING and found.name != self.active.name and not self._on_call:
+                await self._sync(found.name)
             _logger.warning("runs are woken by %s from now on%s", found.name, _draining(found))
             self.active = found
 
@@ -168,9 +176,21 @@ class Hosting:
         self._worker.claims_by_itself = bool(wanted & CLAIMING)
         self._worker.wake()
 
+    async def _sync(self, name: str) -> None:
+        """Tell the provider of the application. It may be out of reach: what is told is the same at the next start."""
+        try:
+            for line in await self.provider(name).sync(self._plan()):
+                _logger.info("%s: %s", name, line)
+        except (JobsError, OSError) as error:
+            _logger.error("%s was not told of this application: %s", name, error)
+        except Exception:
+            _logger.exception("%s was not told of this application", name)
+
     async def _listen(self, name: str) -> None:
         stack = contextlib.AsyncExitStack()
-        loop = self.provider(name).work(self._deliver, concurrency=self._concurrency)
+        loop = self.provider(name).work(
+            self._deliver, self._drain, queues=self._worker.queues, concurrency=self._concurrency
+        )
         if loop is not None:
             await stack.enter_async_context(loop)
         self._ears[name] = stack

@@ -10,26 +10,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Protocol, cast
+from typing import cast
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.errors import NotConfigured, Unsupported
 from cgk_jobs.providers.provider import JobProvider
+from cgk_jobs.wire.replays import Seen
 
-__all__ = ["ENTRY_POINTS", "FACTORIES", "ProviderContext", "Seen", "make_provider", "third_party"]
+__all__ = ["ENTRY_POINTS", "FACTORIES", "ProviderContext", "make_provider", "third_party"]
 
 ENTRY_POINTS = "cgk_jobs.providers"
 
-FACTORIES: Mapping[str, str] = {}
+FACTORIES: Mapping[str, str] = {
+    "bullmq": "cgk_jobs.providers.bullmq.provider:create",
+    "qstash": "cgk_jobs.providers.qstash.provider:create",
+}
 """The providers of this package: name to ``module:function``. Imported on demand, as each has packages of its own."""
-
-
-class Seen(Protocol):
-    """Remembers calls that must not be accepted twice, for all processes of the installation."""
-
-    async def first(self, key: str, until: int) -> bool:
-        """Whether ``key`` comes for the first time; it is remembered until a moment (microseconds since 1970 UTC)."""
-        ...
 
 
 @dataclass(frozen=True)

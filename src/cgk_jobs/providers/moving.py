@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cgk_jobs.clock import monotonic
 from cgk_jobs.engine.reads import RunFilter
@@ -79,6 +79,15 @@ async def move(work: Move, target: str, *, timeout: float) -> AsyncGenerator[Mov
     Raises ``NotConfigured`` if the target's settings are missing, ``ProviderUnavailable`` if it does not answer (nothing has
     been changed then), and ``WaitTimeout`` after ``timeout`` seconds: the installation works on, and the move can be gone on with.
     """
+    providers = _Providers(work.make)
+    try:
+        async for report in _move(replace(work, make=providers.make), target, timeout):
+            yield report
+    finally:
+        await providers.close()
+
+
+async def _move(work: Move, target: str, timeout: float) -> AsyncGenerator[MoveReport, None]:
     await _require_ready(work, target)
     ends_at = monotonic() + timeout
     active = await _activate(work, target)
@@ -106,6 +115,23 @@ async def move(work: Move, target: str, *, timeout: float) -> AsyncGenerator[Mov
     report.stage, report.done = "done", True
     await _count(work.store, report)
     yield report
+
+
+class _Providers:
+    """The providers of one move, each made once."""
+
+    def __init__(self, make: Callable[[str], JobProvider]) -> None:
+        self._make = make
+        self._made: dict[str, JobProvider] = {}
+
+    def make(self, name: str) -> JobProvider:
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    async def close(self) -> None:
+        for provider in self._made.values():
+            await provider.close()
 
 
 async def _require_ready(work: Move, target: str) -> None:

@@ -7,6 +7,7 @@ send is durable, and the relay of any other process hands it out within seconds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 
@@ -37,6 +38,7 @@ class Outbox:
         self.needed = provider.name not in CLAIMING
         self._own: Relay | None = None
         self._looked_at = -LOOK_EVERY
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def hand_out(self) -> None:
         """Hand out wake-ups, unless the provider can't be reached; raises nothing."""
@@ -51,11 +53,28 @@ class Outbox:
 
     async def _follow(self) -> None:
         active = await self._provider.store.active_provider(self._provider.name)
-        if active.name in CLAIMING:
+        own = self._own
+        if own is not None and own.provider.name != active.name:
             self._own = None
-        elif self._own is None or self._own.provider.name != active.name:
+            await own.provider.close()
+        if self._own is None and active.name not in CLAIMING:
             self._own = self._relay(self._provider.hosted(active.name))
         self._looked_at = monotonic()
+
+    async def rest(self) -> None:
+        """Let go of the provider's connections: from now on the relay of this process's workers does it."""
+        own, self._own = self._own, None
+        self._looked_at = -LOOK_EVERY
+        if own is not None:
+            await own.provider.close()
+
+    def close(self) -> None:
+        """Let go of the provider's connections, on the running loop if there is one; what is used again opens again."""
+        if self._own is not None:
+            with contextlib.suppress(RuntimeError):  # no loop runs any more, and its connections have ended with it
+                task = asyncio.get_running_loop().create_task(self.rest())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
 
     def mover(self) -> Move:
         """What a move to another provider works on."""

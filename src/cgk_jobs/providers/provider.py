@@ -224,8 +224,10 @@ class JobProvider(Protocol):
         """Ask the vendor, changing nothing. A vendor that can't be reached is not ``ok``; it raises nothing."""
         ...
 
-    def work(self, deliver: Deliver, *, concurrency: int) -> AbstractAsyncContextManager[None] | None:
-        """A loop in this process that rings (``None``: this provider calls the application from outside).
+    def work(
+        self, deliver: Deliver, drain: Drain, *, queues: Sequence[str], concurrency: int
+    ) -> AbstractAsyncContextManager[None] | None:
+        """A loop in this process that rings for these queues (``None``: this provider calls the application from outside).
 
         Leaving it lets the rings under way end.
         """

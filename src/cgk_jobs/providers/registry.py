@@ -11,7 +11,7 @@ from cgk_jobs.engine.sqlite.store import SqliteStore
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import NotConfigured
 from cgk_jobs.providers.bound import BoundProvider, ProviderSettings
-from cgk_jobs.providers.capabilities import EMBEDDED, POSTGRES, Capabilities
+from cgk_jobs.providers.capabilities import BULLMQ, EMBEDDED, POSTGRES, QSTASH, Capabilities
 from cgk_jobs.providers.claim_loop import ClaimLoopProvider
 from cgk_jobs.providers.hosting import CLAIMING
 from cgk_jobs.providers.making import ProviderContext, make_provider
@@ -21,7 +21,12 @@ from cgk_jobs.providers.tenant_names import TenantNames
 
 __all__ = ["CAPABILITIES", "create_provider"]
 
-CAPABILITIES: Mapping[str, Capabilities] = {"embedded": EMBEDDED, "postgres": POSTGRES}
+CAPABILITIES: Mapping[str, Capabilities] = {
+    "embedded": EMBEDDED,
+    "postgres": POSTGRES,
+    "bullmq": BULLMQ,
+    "qstash": QSTASH,
+}
 """What each provider of this version can do."""
 
 
@@ -36,6 +41,11 @@ class HostedSettings(ProviderSettings, Protocol):
     @property
     def public_url(self) -> str | None:
         """Where the application is reached."""
+        ...
+
+    @property
+    def signing_keys(self) -> tuple[bytes, ...]:
+        """What the application signs with, the newest first."""
         ...
 
     @property
@@ -62,7 +72,15 @@ def create_provider(settings: HostedSettings, clock: Clock | None = None) -> Bou
         # Made once here, so that a key of the wrong form is refused before anything is sent.
         own = make(settings.provider).capabilities
         capabilities = replace(own, transactional_send=settings.postgres is not None)
-    return ClaimLoopProvider(settings.provider, store, capabilities, make=make, names=_names(settings))
+    return ClaimLoopProvider(
+        settings.provider,
+        store,
+        capabilities,
+        make=make,
+        names=_names(settings),
+        app=settings.app or "default",
+        public_url=settings.public_url,
+    )
 
 
 def _context(settings: HostedSettings, store: Store, clock: Clock) -> ProviderContext:
@@ -70,34 +88,18 @@ def _context(settings: HostedSettings, store: Store, clock: Clock) -> ProviderCo
         settings.app or "default",
         settings.values,
         settings.public_url,
-        _signing_keys(settings),
+        settings.signing_keys,
         LedgerSeen(store),
         clock,
     )
 
 
-def _signing_keys(settings: HostedSettings) -> tuple[bytes, ...]:
-    text = settings.values.get("JOBS_SIGNING_KEY", "")
-    keys = tuple(part.strip().encode() for part in text.split(",") if part.strip())
-    if any(len(key) < SHORTEST_KEY for key in keys):
-        raise NotConfigured(
-            f"JOBS_SIGNING_KEY is shorter than {SHORTEST_KEY} characters: make one with "
-            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-        )
-    return keys
-
-
-SHORTEST_KEY = 32
-"""Characters of a signing key at least."""
-
-
 def _names(settings: HostedSettings) -> TenantNames:
     if settings.values.get("JOBS_HASH_TENANTS", "") not in ("1", "true", "yes"):
         return TenantNames()
-    keys = _signing_keys(settings)
-    if not keys:
+    if not settings.signing_keys:
         raise NotConfigured("JOBS_HASH_TENANTS needs JOBS_SIGNING_KEY: the hash is made with it")
-    return TenantNames(keys[-1])
+    return TenantNames(settings.signing_keys[-1])
 
 
 def _store(settings: ProviderSettings, clock: Clock) -> Store:

@@ -104,7 +104,9 @@ class Relay:
         pause = 0.0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hint.wait(), LOOK_EVERY)
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the hint, and with it our end.
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._hint.wait()
             self._hint.clear()
             try:
                 await self.flush()

@@ -15,6 +15,7 @@ from cgk_jobs.clock import Clock, from_micros, to_micros
 from cgk_jobs.errors import InvalidEvent, RunCancelled, StaleClaim
 from cgk_jobs.events.event import Event
 from cgk_jobs.events.sent import Duration, Sent
+from cgk_jobs.runtime.approving import ApprovalLink, Links, approval_link
 from cgk_jobs.runtime.calling import Call, as_calls, call_group, prepare
 from cgk_jobs.runtime.delivery import Claim
 from cgk_jobs.runtime.history import History, StepLog
@@ -57,7 +58,7 @@ class Services:
     ``max_depth``: how many runs deep calls may be.
     """
 
-    __slots__ = ("clock", "find_event", "journal", "max_depth", "max_result_bytes", "send")
+    __slots__ = ("clock", "find_event", "journal", "links", "max_depth", "max_result_bytes", "send")
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Services:
         clock: Clock,
         max_result_bytes: int,
         find_event: Callable[[str], type[Event]],
+        links: Links,
         max_depth: int = MAX_DEPTH,
     ) -> None:
         self.journal = journal
@@ -74,6 +76,7 @@ class Services:
         self.clock = clock
         self.max_result_bytes = max_result_bytes
         self.find_event = find_event
+        self.links = links
         self.max_depth = max_depth
 
 
@@ -190,8 +193,9 @@ class Context:
         - ``connection=``: the result is committed with what the function writes on this connection.
 
         Raises ``StaleClaim`` if this attempt lost its run, ``JournalMismatch`` if the code was changed under it,
-        ``InvalidResult`` (a ``ValueError``) for a result that can't be stored, ``PayloadTooLarge``, ``InvalidTask`` and
-        ``Unsupported`` for options that can't work, and whatever ``function`` raises.
+        ``InvalidResult`` (a ``ValueError``) for a result that can't be stored and ``PayloadTooLarge`` for a large one: these
+        two end the run, as the function would do its work once more; ``InvalidTask`` and ``Unsupported`` for options that
+        can't work, and whatever ``function`` raises.
         """
         options = take_options(name, function, kwargs)
         return await run_step(self, name, partial(function, *args, **kwargs), options)
@@ -226,10 +230,26 @@ class Context:
         only a later one counts. ``name``: of the entry in the journal, the event's by default. Raises ``WaitTimeout`` after
         ``timeout`` seconds, ``UnknownEvent``, ``InvalidEvent`` for a field one of the events lacks.
         """
+        return await wait_for(self, self._class_of(event), match, timeout, name)
+
+    def _class_of(self, event: type[Event] | str) -> type[Event]:
         cls = self.services.find_event(event) if isinstance(event, str) else event
         if not cls.event_name:
             raise InvalidEvent(f'{cls.__qualname__} has no event name, so none is ever sent: class …(Event, name="…")')
-        return await wait_for(self, cls, match, timeout, name)
+        return cls
+
+    def approval_link(
+        self, event: type[Event] | str, match: Match = None, *, expires: Duration, name: str | None = None
+    ) -> ApprovalLink:
+        """A signed link by which a person sends ``event`` to this tenant, without signing in: ``link.url``, ``link.token``.
+
+        ``match`` as in :meth:`wait_for`: fields the link settles; who answers gives the others. Good for ``expires``
+        (seconds or ``timedelta``). Answered twice the same it is sent once; answered otherwise the second time is
+        ``DuplicateKey``. ``name``: links of this run with the same name are one decision; by default those with the same
+        fields are. Raises ``NotConfigured`` without ``JOBS_SIGNING_KEY``, ``UnknownEvent``, ``InvalidEvent`` for a field one
+        of the events lacks, or a secret one.
+        """
+        return approval_link(self, self._class_of(event), match, expires, name)
 
     def call(self, task: Task[Any], payload: BaseModel, *, name: str | None = None) -> Call:
         """Run another task for this tenant and wait for its result, suspended: ``await ctx.call(task, payload)``.

@@ -15,6 +15,7 @@ from cgk_jobs.errors import NotConfigured, Unsupported
 from cgk_jobs.events.event import Event
 from cgk_jobs.events.sent import Duration, Sent
 from cgk_jobs.portal import wait_for
+from cgk_jobs.runtime.approving import ApprovalLink
 from cgk_jobs.runtime.calling import Call
 from cgk_jobs.runtime.matching import Match
 from cgk_jobs.runtime.stepping import run_step, take_options
@@ -88,6 +89,12 @@ class SyncContext:
     ) -> Any:
         """As :meth:`Context.wait_for`."""
         return self._wait(self._ctx.wait_for(event, match, timeout, name=name))
+
+    def approval_link(
+        self, event: type[Event] | str, match: Match = None, *, expires: Duration, name: str | None = None
+    ) -> ApprovalLink:
+        """As :meth:`Context.approval_link`."""
+        return self._ctx.approval_link(event, match, expires=expires, name=name)
 
     def call(self, task: Task[Any], payload: BaseModel, *, name: str | None = None) -> Any:
         """As :meth:`Context.call`, awaited."""

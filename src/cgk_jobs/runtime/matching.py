@@ -1,4 +1,4 @@
-"""Which values an event must have to be the one a run waits for. Pure."""
+"""Which values an event must have: the one a run waits for, or the one a link sends. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cgk_jobs.errors import InvalidEvent
 from cgk_jobs.events.event import Event
 from cgk_jobs.wire.json import dumps, loads
 
-__all__ = ["LONGEST", "Match", "fields_of", "wanted_in"]
+__all__ = ["LONGEST", "Match", "fields_of", "values_of", "wanted_in"]
 
 Match = str | Mapping[str, Any] | None
 
@@ -25,43 +25,42 @@ def fields_of(cls: type[Event], match: Match, own: object) -> tuple[str, str]:
     A single name means the value the run's ``own`` event has in its field of that name. Raises ``InvalidEvent`` for a field
     that one of them lacks, and for a value the field can never have.
     """
+    values = values_of(cls, match, own, f"wait_for({cls.event_name})")
+    return ",".join(values), dumps(list(values.values()))
+
+
+def values_of(cls: type[Event], match: Match, own: object, what: str) -> dict[str, Any]:
+    """The same as values by name, the names in order. ``what`` is done with them, for the messages."""
     if match is None:
-        return "", "[]"
-    values = {match: _own_value(own, match, cls)} if isinstance(match, str) else dict(match)
+        return {}
+    values = {match: _own_value(own, match, what)} if isinstance(match, str) else dict(match)
     if not values:
-        raise InvalidEvent(
-            f"wait_for({cls.event_name}, match={{}}): name a field, or leave match= out for any such event"
-        )
-    names = sorted(values)
-    wanted = dumps([_checked(cls, name, values[name]) for name in names])
-    if len(wanted) > LONGEST:
-        raise InvalidEvent(
-            f"wait_for({cls.event_name}): match by something shorter, at most {LONGEST:,} characters of JSON"
-        )
-    return ",".join(names), wanted
+        raise InvalidEvent(f"{what}, match={{}}: name a field, or leave match= out for any such event")
+    checked = {name: _checked(cls, name, values[name], what) for name in sorted(values)}
+    if len(dumps(list(checked.values()))) > LONGEST:
+        raise InvalidEvent(f"{what}: match by something shorter, at most {LONGEST:,} characters of JSON")
+    return checked
 
 
-def _own_value(own: object, name: str, cls: type[Event]) -> Any:
+def _own_value(own: object, name: str, what: str) -> Any:
     if not isinstance(own, BaseModel) or name not in type(own).model_fields:
         raise InvalidEvent(
-            f"wait_for({cls.event_name}, match={name!r}): {type(own).__name__}, which this run was made of, has no field "
+            f"{what}, match={name!r}: {type(own).__name__}, which this run was made of, has no field "
             f"{name!r}; give the value: match={{{name!r}: …}}"
         )
     return getattr(own, name)
 
 
-def _checked(cls: type[Event], name: str, value: Any) -> Any:
+def _checked(cls: type[Event], name: str, value: Any, what: str) -> Any:
     field = cls.model_fields.get(name)
     if field is None or name == "tenant_id":
         others = ", ".join(sorted(set(cls.model_fields) - {"tenant_id"}))
         reason = "is the run's own in any case" if name == "tenant_id" else "is none of its fields"
-        raise InvalidEvent(f"wait_for({cls.event_name}): {name!r} {reason}; match one of: {others or 'none'}")
+        raise InvalidEvent(f"{what}: {name!r} {reason}; match one of: {others or 'none'}")
     try:
         return TypeAdapter[Any](field.annotation or Any).validate_python(value, strict=True)
     except ValidationError as error:
-        raise InvalidEvent(
-            f"wait_for({cls.event_name}): its field {name!r} never has this value: {error.errors()[0]['msg']}"
-        ) from None
+        raise InvalidEvent(f"{what}: its field {name!r} never has this value: {error.errors()[0]['msg']}") from None
 
 
 def wanted_in(payload: str, fields: str) -> str | None:

@@ -22,6 +22,7 @@ __all__ = [
     "PutBack",
     "Suspended",
     "Undoing",
+    "after_failure",
     "describe_error",
     "is_final",
     "message_of",
@@ -104,7 +105,7 @@ def what_next(outcome: Outcome, policy: Retry, attempt: int, now: int, chance: f
     if isinstance(outcome, Completed):
         return NextState("completed", attempt, outcome.result)
     if isinstance(outcome, Failed):
-        return _after_failure(outcome, policy, attempt, now, chance)
+        return after_failure(outcome, policy, attempt, now, chance)
     if isinstance(outcome, Suspended):
         return NextState("waiting", attempt, due_at=outcome.until)
     if isinstance(outcome, Undoing):
@@ -126,7 +127,8 @@ def _word(error: BaseException) -> str:
     return "timed out" if isinstance(error, TimeoutError) else "failed"
 
 
-def _after_failure(outcome: Failed, policy: Retry, attempt: int, now: int, chance: float) -> NextState:
+def after_failure(outcome: Failed, policy: Retry, attempt: int, now: int, chance: float) -> NextState:
+    """:func:`what_next` of a failed attempt."""
     error = outcome.error
     text = describe_error(error) if outcome.text is None else outcome.text[:_LONGEST]
     word = _word(error)

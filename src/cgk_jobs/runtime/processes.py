@@ -78,11 +78,16 @@ class ProcessContext:
         return f"{self.run_id}:{step}"
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("step", "sleep", "sleep_until", "send", "sync", "wait_for", "call", "gather", "map"):
+        if name in _NOT_HERE:
             raise Unsupported(
                 f"ctx.{name}", 'isolation="process"', "Do it in a task of its own that sends an event to this one."
             )
         raise AttributeError(name)
+
+
+_NOT_HERE = frozenset(
+    ("step", "sleep", "sleep_until", "send", "sync", "wait_for", "approval_link", "call", "gather", "map")
+)
 
 
 class _PipeHandler(logging.Handler):

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from cgk_jobs.clock import to_micros
-from cgk_jobs.errors import InvalidTask, RetryAfter, StaleClaim, StepFailed
+from cgk_jobs.errors import InvalidResult, InvalidTask, PayloadTooLarge, RetryAfter, StaleClaim, StepFailed
 from cgk_jobs.events.sent import seconds
 from cgk_jobs.runtime.history import Asked, Undo
 from cgk_jobs.runtime.outcome import describe_error
@@ -163,7 +163,8 @@ async def _try(ctx: Context, asked: Asked, call: Callable[[], Any], options: Ste
         try:
             with history.at_work():
                 return await _call(ctx, asked, call, options)
-        except StaleClaim:
+        except (StaleClaim, InvalidResult, PayloadTooLarge):
+            # What can't be kept can't be kept the next time either, and the function would do its work once more.
             raise
         except Exception as failure:
             if policy is None:

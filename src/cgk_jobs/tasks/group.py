@@ -71,6 +71,7 @@ class TaskGroup:
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         isolation: Isolation = "thread",
+        share_payload: bool = False,
     ) -> Callable[[Callable[Concatenate[E, ...], Any]], Task[E]]: ...
 
     @overload
@@ -91,6 +92,7 @@ class TaskGroup:
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         isolation: Isolation = "thread",
+        share_payload: bool = False,
     ) -> Callable[[Callable[Concatenate[list[E], ...], Any]], Task[E]]: ...
 
     @overload
@@ -115,6 +117,7 @@ class TaskGroup:
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         isolation: Isolation = "thread",
+        share_payload: bool = False,
     ) -> Callable[[Callable[Concatenate[P, ...], Any]], Task[P]]: ...
 
     @overload
@@ -135,6 +138,7 @@ class TaskGroup:
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         isolation: Isolation = "thread",
+        share_payload: bool = False,
     ) -> Callable[[Callable[Concatenate[list[P], ...], Any]], Task[P]]: ...
 
     def task(
@@ -158,13 +162,15 @@ class TaskGroup:
         tags: Iterable[str] = (),
         middleware: Sequence[Middleware] = (),
         isolation: Isolation = "thread",
+        share_payload: bool = False,
     ) -> Callable[[Callable[..., Any]], Task[Any]]:
         """Declare a task: a run for every event ``on``, or, without ``on``, for every ``task.send(payload)``.
 
         ``id`` defaults to the function's name with dashes; it is stored with every run, so renaming the function later
         is safe only with an ``id``. ``timeout`` and ``expires`` are seconds. Without ``on`` the payload's model is the
         annotation of the handler's first parameter. With ``batch`` the handler gets a list of events. ``ordered_by``: runs
-        of one tenant and value of this field (or these) run one at a time, in the order sent. Raises ``InvalidTask``.
+        of one tenant and value of this field (or these) run one at a time, in the order sent. ``share_payload``: a hosted
+        provider is shown the payload with the wake-up; without it, it sees ids alone. Raises ``InvalidTask``.
         """
         if on is not None:
             if not issubclass(on, Event):
@@ -191,6 +197,7 @@ class TaskGroup:
                 middleware=tuple(middleware),
                 isolation=isolation,
                 flow=flow,
+                share_payload=share_payload,
             )
             self._add(task)
             return task

@@ -108,6 +108,7 @@ async def run_attempt(
         clock=clock,
         max_result_bytes=services.max_result_bytes,
         find_event=services.find_event,
+        links=services.links,
         max_depth=services.max_depth,
     )
     threads = ThreadPoolExecutor(1, thread_name_prefix="cgk-jobs-direct")

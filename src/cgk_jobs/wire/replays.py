@@ -17,7 +17,7 @@ class Seen(Protocol):
     """
 
     async def first(self, key: str, until: int) -> bool:
-        """Whether ``key`` was not asked for before; from now on it was. ``until``: when it may be forgotten (unix seconds).
+        """Whether ``key`` comes for the first time; it is remembered until a moment (microseconds since 1970 UTC).
 
         Asked twice at the same moment, one of the two is told no. Raises ``ProviderUnavailable`` where that can't be told.
         """
@@ -36,7 +36,7 @@ class SeenHere:
         if key in self._until:
             return False
         if len(self._until) >= self._most:
-            now = self._clock.micros() // 1_000_000
+            now = self._clock.micros()
             self._until = {name: end for name, end in self._until.items() if end > now}
             if len(self._until) >= self._most:
                 # To forget one that is still good would let it be used again.

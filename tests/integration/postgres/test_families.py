@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from tests.servers.postgres import LedgerDatabase
 
-from cgk_jobs.engine.postgres import acting
+from cgk_jobs.engine.postgres import acting, database
 from cgk_jobs.engine.postgres.store import PostgresStore
 from cgk_jobs.engine.records import Appetite, Claim, NewEvent, Parent, RunKey, Settlement, Subscription
 from cgk_jobs.engine.states import FINAL, State
@@ -245,6 +245,32 @@ async def test_children_made_while_their_tree_is_looked_through_are_cancelled_to
     numbers = await one.store.children(parent.key, after=0, count=9)
     assert [await one.state(parent._replace(seq=number)) for number in numbers] == ["cancelled"] * 4
     assert await one.settle(parent, state="cancelled") == 0
+
+
+@pytest.mark.parametrize("size", [2, 700])
+async def test_failed_children_are_retried_in_as_many_statements_however_many(
+    sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    one, other = sites
+    parent = await one.parent()
+    assert await one.call(parent, range(size), size)
+    assert await one.settle(parent, state="waiting") == 0
+    children = await other.claim(size)
+    assert await other.settle(*children, state="failed") == 0
+    (again,) = await one.claim()
+    assert await one.settle(again, state="failed") == 0
+    asked: list[str] = []
+    fetch = database._Statements.rows
+
+    async def counted(work: database._Statements, name: str, *values: Any) -> Any:
+        asked.append(name)
+        return await fetch(work, name, *values)
+
+    monkeypatch.setattr(database._Statements, "rows", counted)
+    assert await one.store.retry(parent.key, "default", 0)
+    assert asked.count("revive_runs") == 2, "the children, and their caller"
+    assert len(asked) < 12
+    assert len(await other.claim(size + 1)) == size + 1
 
 
 async def test_ten_thousand_children_are_made_and_ended(sites: tuple[Site, Site]) -> None:

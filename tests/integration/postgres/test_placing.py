@@ -10,8 +10,9 @@ import pytest
 from tests.integration.postgres.held_tables import held
 from tests.servers.postgres import LedgerDatabase
 
+from cgk_jobs.clock import monotonic
 from cgk_jobs.engine.postgres.store import PostgresStore
-from cgk_jobs.engine.records import NewEvent, Subscription, TenantRecord
+from cgk_jobs.engine.records import Appetite, NewEvent, Subscription, TenantRecord
 from cgk_jobs.tasks.flow import Flow, Throttle
 from cgk_jobs.testing.clock import TestClock
 
@@ -163,3 +164,29 @@ async def test_nothing_is_stored_twice_when_settings_change_half_way(
         *second.run_seqs,
     ]
     assert len(second.run_seqs) == 1
+
+
+async def test_claims_pass_by_a_littered_front_until_it_is_swept_again(
+    stores: tuple[PostgresStore, PostgresStore], postgres_database: LedgerDatabase
+) -> None:
+    store, _ = stores
+    seat = await store.take_seat(["default"], 20, 60.0)
+    sweeps = store._desk._claiming._sweeps
+
+    async def claimed() -> list[float]:
+        answer = await store.exchange(seat.id, (), Appetite(("default",), 10, {"sync": None}))
+        return [claim.vstart for claim in answer.claims]
+
+    await store.insert(burst(5))
+    assert await claimed() == [1, 2, 3, 4, 5]
+    for _ in range(3):
+        await publish(store)
+    await store.insert(burst(2))
+    with psycopg.connect(postgres_database.admin_url) as connection:
+        connection.execute("UPDATE cgk_jobs.runs SET vstart = 1 WHERE vstart = 6")
+    sweeps.swept("default", monotonic(), took=1.0, rows=1)
+    assert await claimed() == [7]
+    assert await claimed() == []
+    sweeps.swept("default", monotonic() - 10, took=1.0, rows=1)
+    assert await claimed() == [1]
+    await seat.leave()

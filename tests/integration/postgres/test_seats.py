@@ -310,3 +310,15 @@ def heartbeats_of(store: PostgresStore) -> list[int]:
     assert isinstance(heart, Heart)
     process = heart._process
     return [] if process is None else [process.pid]
+
+
+def test_a_heartbeat_that_gets_no_order_ends() -> None:
+    """Its parent died before it said who it is, and a child of that has the pipe open."""
+    program = (
+        "from cgk_jobs.engine.postgres import heartbeat; heartbeat._FIRST_ORDER_WITHIN = 0.01; "
+        "heartbeat.main(); print('ended')"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ended\n"
+        process.kill()

@@ -50,13 +50,25 @@ FORGED: dict[str, dict[str, Any]] = {
     "ahead of others": {"rank": -1},
     "another queue": {"queue": "fast"},
     "an unknown task": {"task": "nobody's"},
+    "a key of flow control": {"flow_key": "unique:sync:[]"},
+    "a place in a line": {"order_key": "sync:[]"},
+    "metadata": {"metadata": "{}"},
+    "several events": {"events": 2},
+    "undecided, where there is nothing to decide": {"arriving": True},
+    "decided, where the engine decides": {"task": "once"},
 }
 
 
 @pytest.fixture(scope="module")
 def world(postgres_ledgers: Ledgers) -> Iterator[World]:
     database = postgres_ledgers.fresh()
-    yield World(database)
+    world = World(database)
+    with psycopg.connect(database.admin_url) as admin:
+        admin.execute(
+            'INSERT INTO cgk_jobs.subscriptions SELECT (jsonb_populate_record(s, \'{"task": "once", "flow": "{}"}\')).* '
+            "FROM cgk_jobs.subscriptions s WHERE task = 'sync'"
+        )
+    yield world
     postgres_ledgers.drop(database)
 
 
@@ -84,8 +96,12 @@ def test_a_run_is_sent(bound: psycopg.Connection[Any]) -> None:
     )
     insert(bound, "idempotency_keys", {"event_seq": 1, "nonce": 1, "expires_at": 9, "tenant_id": "attacker", "event": "x", "key": "new", "payload": "{}", "run_seqs": [900]})  # fmt: skip
     assert bound.execute("SELECT count(*) FROM cgk_jobs.runs WHERE state = 'scheduled'").fetchall() == [(1,)]
-    assert bound.execute("SELECT queue FROM cgk_jobs.subscriptions").fetchall() == [("default",)]
+    assert bound.execute("SELECT DISTINCT queue FROM cgk_jobs.subscriptions").fetchall() == [("default",)]
     assert len(bound.execute("SELECT version FROM cgk_jobs.configuration").fetchall()) == 1
+
+
+def test_a_run_is_sent_whose_fate_the_engine_decides(bound: psycopg.Connection[Any]) -> None:
+    insert(bound, "runs", RUN | {"task": "once", "arriving": True})
 
 
 @pytest.mark.parametrize("name", FORGED)

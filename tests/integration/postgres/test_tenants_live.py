@@ -163,7 +163,7 @@ async def test_a_clock_published_after_the_purge_makes_nothing_anew(pair: Pair) 
     store = other.provider.store
     assert isinstance(store, PostgresStore)
     await other.send(Turn(tenant_id="acme"))
-    store._placing.place("default", "acme")
+    store._placing.give("default", "acme", 0)
     await pair.jobs.tenants.purge("acme", confirm="acme")
     await store._placing.publish(store._database)
     with psycopg.connect(pair.database.admin_url) as admin:

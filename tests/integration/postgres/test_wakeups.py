@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import psycopg
 import pytest
@@ -72,9 +72,9 @@ async def test_relays_and_rings_at_once_leave_each_run_one_and_nobody_waits_in_a
         ledger.clock.advance(choice.choice((11, 31)))
         claims = await ledger.claim(5)
         left = choice.sample(records, min(len(records), 5))
-        work = [store.issue_wakeups(DEMAND) for store in stores for _ in range(2)]
-        work += [store.obsolete_wakeups("vendor", 50) for store in stores]  # type: ignore[misc]
-        work += [  # type: ignore[misc]
+        work: list[Awaitable[object]] = [store.issue_wakeups(DEMAND) for store in stores for _ in range(2)]
+        work += [store.obsolete_wakeups("vendor", 50) for store in stores]
+        work += [
             other.acknowledge_wakeups("vendor", [(record.id, "y", None) for record in records]),
             other.pass_on_wakeups([(record, *claim.key) for record, claim in zip(left, claims, strict=False)]),
             ledger.store.take_wakeups([record.id for record in left[:2]]),

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 from tests.integration.tenancy.pools import opened
-from tests.integration.tenancy.redis_server import running_redis
 from tests.integration.tenancy.shop import Shop, make_shop
 from tests.servers.ledgers import Ledgers
+from tests.servers.redis import running_redis
 
 
 @pytest.fixture(scope="session")

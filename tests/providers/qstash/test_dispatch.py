@@ -30,7 +30,7 @@ async def test_a_wakeup_is_a_message_of_ids(peer: QStashPeer, application: Start
     assert message.failure_callback == message.url + "/failed"
     assert message.deduplication_id == wakeup.id
     assert message.labels == ("tenant-rawdog",)
-    assert (message.retries, message.timeout, message.flow_key) == (3, 900.0, None)
+    assert (message.retries, message.timeout) == (3, 900.0)
     assert loads(message.body) == {
         "v": 1,
         "wakeup": wakeup.id,
@@ -50,10 +50,15 @@ async def test_a_due_time_is_seconds_and_never_early(peer: QStashPeer, applicati
         assert peer.messages[receipt.reference].not_before == second
 
 
-async def test_what_a_tenant_may_do_at_a_time_is_told(peer: QStashPeer, application: Started) -> None:
+async def test_how_much_is_done_at_a_time_is_told(peer: QStashPeer, application: Started) -> None:
+    await application().dispatch([make_wakeup(after=LATER)])
+    await application(parallelism=7, app="other").dispatch([make_wakeup(after=LATER)])
     await application(tenant_parallelism=2, retries=1, request_limit=60).dispatch([make_wakeup(after=LATER)])
-    [message] = peer.messages.values()
-    assert (message.flow_key, message.parallelism, message.retries, message.timeout) == ("tenant-rawdog", 2, 1, 60.0)
+    usual, other, each = peer.messages.values()
+    assert (usual.parallelism, other.parallelism, each.parallelism) == (100, 7, 2)
+    assert usual.flow_key != other.flow_key
+    assert each.flow_key == f"{usual.flow_key}-tenant-rawdog"
+    assert (each.retries, each.timeout) == (1, 60.0)
 
 
 async def test_a_payload_goes_only_where_it_is_given(peer: QStashPeer, application: Started) -> None:

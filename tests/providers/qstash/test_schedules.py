@@ -119,6 +119,13 @@ async def test_a_task_that_takes_longer_than_a_call(application: Started, peer: 
     await application(request_limit=900).sync(plan())
 
 
+async def test_more_schedules_than_the_plan_has(application: Started, peer: QStashPeer) -> None:
+    peer.limits.schedules = 2
+    with pytest.raises(Unsupported, match="JOBS_QSTASH_SCHEDULE_EACH"):
+        await application(schedule_each=True).sync(plan())
+    assert len(peer.schedules) == 2
+
+
 async def test_another_public_address_than_the_plans(application: Started, peer: QStashPeer) -> None:
     with pytest.raises(NotConfigured, match="JOBS_PUBLIC_URL"):
         await application().sync(plan(public_url="https://else.example/jobs"))

@@ -13,7 +13,8 @@ from cgk_jobs.errors import NotConfigured
 from cgk_jobs.providers.capabilities import QSTASH
 from cgk_jobs.providers.provider import JobProvider
 from cgk_jobs.providers.qstash.provider import QStashProvider
-from cgk_jobs.providers.qstash.settings import SETUP
+from cgk_jobs.providers.qstash.settings import OPTIONS, SETUP
+from cgk_jobs.settings import VARIABLES
 from cgk_jobs.testing.peers.qstash import QStashPeer
 
 TOKEN = "eyJVc2VySUQiOiJhLXVzZXIiLCJQYXNzd29yZCI6ImEtcGFzc3dvcmQifQ=="
@@ -93,12 +94,25 @@ def test_slashes_and_spaces_at_the_ends_do_no_harm() -> None:
         {"request_limit": 0},
         {"drain_seconds": 0.0},
         {"drain_seconds": 60.0, "request_limit": 30},
+        {"parallelism": 0},
         {"tenant_parallelism": 0},
     ],
 )
 def test_numbers_that_make_no_sense(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         QStashProvider.from_settings(GOOD, **options)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+def test_options_of_the_environment(name: str) -> None:
+    QStashProvider.from_settings({**GOOD, name: "1"}, **({"drain_seconds": 0.5} if "LIMIT" in name else {}))
+    for text in ("-1", "x", "1.5", "1e3", "٣", "9999999"):
+        with pytest.raises(NotConfigured, match=name):
+            QStashProvider.from_settings({**GOOD, name: text})
+
+
+def test_the_settings_of_an_application_know_every_variable() -> None:
+    assert {*OPTIONS, *(key.variable for key in SETUP.keys)} <= set(VARIABLES)
 
 
 def test_the_forms_it_asks_for_are_those_it_takes() -> None:
@@ -114,7 +128,7 @@ def test_it_is_a_provider() -> None:
     provider: JobProvider = QStashProvider.from_settings(GOOD)
     ledger = Ledger()
     assert (provider.name, provider.capabilities, provider.setup()) == ("qstash", QSTASH, SETUP)
-    assert provider.work(ledger.deliver, concurrency=1) is None
+    assert provider.work(ledger.deliver, ledger.drain, queues=["default"], concurrency=1) is None
     assert set(provider.routes(ledger.deliver, ledger.drain)) == {
         "/providers/qstash",
         "/providers/qstash/failed",

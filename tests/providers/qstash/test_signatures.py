@@ -192,15 +192,27 @@ async def test_processes_that_share_what_was_seen_take_a_call_once() -> None:
 
 async def test_what_is_seen_is_forgotten_when_it_is_worth_nothing_any_more() -> None:
     clock = ManualClock(datetime(2026, 11, 25, 12, tzinfo=UTC))
-    now = clock.micros() // 1_000_000
+    now = clock.micros()
     seen = SeenHere(clock, most=3)
     for n in range(3):
-        assert await seen.first(f"k{n}", now + 100 * (n + 1))
+        assert await seen.first(f"k{n}", now + 100_000_000 * (n + 1))
     with pytest.raises(ProviderUnavailable):
-        await seen.first("k3", now + 300)
+        await seen.first("k3", now + 300_000_000)
     clock.advance(101)
-    assert await seen.first("k3", now + 400)
-    assert [await seen.first(f"k{n}", now + 400) for n in (1, 2, 3)] == [False] * 3
+    assert await seen.first("k3", now + 400_000_000)
+    assert [await seen.first(f"k{n}", now + 400_000_000) for n in (1, 2, 3)] == [False] * 3
+
+
+async def test_a_token_is_remembered_as_long_as_it_is_good() -> None:
+    class Asked:
+        async def first(self, key: str, until: int) -> bool:
+            asked.append((key, until))
+            return True
+
+    asked: list[tuple[str, int]] = []
+    door = Door(seen=Asked())
+    assert await door.knock(door.token(jti="jwt_1")) == 200
+    assert asked == [("qstash:jwt_1", door.clock.micros() + 300_000_000)]
 
 
 async def test_the_body_is_read_only_after_the_token_and_only_so_far() -> None:

@@ -52,7 +52,8 @@ class Ledger:
             with contextlib.closing(sqlite3.connect(self._address, timeout=30)) as connection:
                 yield connection
         else:
-            with psycopg.connect(self._address, options="-c search_path=cgk_jobs") as connection:
+            options = "-c search_path=cgk_jobs -c statement_timeout=30s"
+            with psycopg.connect(self._address, connect_timeout=30, options=options) as connection:
                 yield connection
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:

@@ -66,7 +66,8 @@ def _live(folder: Path, url: str, life: int, name: str, passage: int, stories: t
     process.join(PATIENCE)
     if process.is_alive():
         process.kill()
-        process.join()
+        process.join(PATIENCE)
+        assert not process.is_alive(), f"process {process.pid} did not end by SIGKILL within {PATIENCE:g} s"
         return None
     return process.exitcode
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.examples.rig import Rig
 
-from cgk_jobs import Jobs, Send, tenant_context
+from cgk_jobs import Send, tenant_context
 from cgk_jobs.clock import to_micros
 from cgk_jobs.events.catalogue.brand_context import BrandContextProcessDocument
 from cgk_jobs.events.catalogue.commerce import CustomerCreated, OrderCreated, OrderFulfilled
 from cgk_jobs.events.catalogue.google_feed import GoogleFeedProductUpdate, GoogleFeedSync
 from cgk_jobs.events.catalogue.payouts import PayoutRequested
 from cgk_jobs.events.catalogue.reviews import ReviewEmailQueued
-from cgk_jobs.examples.commerce import Commerce, build, paying, seed
+from cgk_jobs.examples.commerce import paying, seed
 from cgk_jobs.examples.commerce.stream import expected_totals, read_orders, to_event
 from cgk_jobs.examples.commerce.vendors import Answer, VendorDoubles, VendorUnavailable
-from cgk_jobs.runs import Run
-from cgk_jobs.tasks.task import Task
-from cgk_jobs.testing import JobsHarness
 
 WISH = PayoutRequested(
     tenant_id="acme",
@@ -34,45 +31,6 @@ WISH = PayoutRequested(
 TRANSFER = 2
 """The step of a payout that moves the money."""
 FEW = ("netherlands", "usa", "lebanon", "japan")
-
-
-class Rig:
-    """A harness with the example's tasks included."""
-
-    def __init__(self, folder: Path, vendors: VendorDoubles) -> None:
-        self.harness = JobsHarness(folder=folder)
-        self.jobs: Jobs = self.harness.jobs
-        self.vendors = vendors
-        self.app: Commerce
-        self.app, groups = build(None, clock=self.harness.clock, vendors=vendors)
-        self.jobs.include(*groups)
-
-    async def finish(self) -> None:
-        """Run all that is due, and what a limit or rate holds back, second by second."""
-        while (await self.harness.drain(raise_failures=True)).attempts:
-            self.harness.clock.advance(1)
-
-    def task(self, task_id: str) -> Task[Any]:
-        return next(task for task in self.jobs.tasks if task.id == task_id)
-
-    async def runs_of(self, task_id: str) -> list[Run]:
-        return [run for run in await self.harness.runs_of("acme") if run.task == task_id]
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with tenant_context("acme"), self.app.shops.current() as db:
-            return db.execute(query).fetchall()
-
-    def close(self) -> None:
-        self.harness.close()
-        self.app.shops.close()
-        self.vendors.close()
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path, VendorDoubles())
-    yield made
-    made.close()
 
 
 def owed(rig: Rig) -> int:

@@ -97,6 +97,9 @@ class RecordingContext:
     async def map(self, task: Task[Any], payloads: Iterable[Any], *, concurrency: int) -> list[Any]:
         return [await self.call(task, payload) for payload in payloads]
 
+    async def gather(self, *calls: Awaitable[Any], concurrency: int | None = None) -> list[Any]:
+        return [await call for call in calls]
+
     def check_cancelled(self) -> None:
         if self.cancelled:
             raise Asleep
@@ -172,6 +175,8 @@ class Bench:
         """One attempt of a task: with a tick if it has a schedule, else with a payload of ``fields``."""
         task = self.tasks[task_id]
         given = self.tick(task_id) if task.schedule else self.payload(task_id, **fields)
+        if task.flow.batch is not None:
+            given = [given]
         return await self.attempt(task, given, ctx)
 
     async def attempt(self, task: Task[Any], given: Any, ctx: RecordingContext | None = None) -> Any:

@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from cgk_jobs import Batch, Debounce, Event, InvalidTask, Latest, Limit, Throttle, Unique
-from cgk_jobs.app import subscription_of
 from cgk_jobs.engine.flow import keys_of, pack_runs, stored_of, unpack_runs
 from cgk_jobs.engine.records import NewEvent, Stored
+from cgk_jobs.engine.subscribing import subscription_of
 from cgk_jobs.tasks.flow import Flow
 from cgk_jobs.tasks.group import TaskGroup
 from cgk_jobs.tasks.task import Task

@@ -9,7 +9,7 @@ import pytest
 from cgk_jobs import Jobs
 from cgk_jobs.errors import NotConfigured
 from cgk_jobs.providers.registry import CAPABILITIES
-from cgk_jobs.settings import BUILT, Settings, load_settings
+from cgk_jobs.settings import BUILT, Settings, load_outside, load_settings
 
 SECRET = "5ecret"
 URL = f"postgresql://worker:{SECRET}@db.example:5433/shop"
@@ -101,3 +101,28 @@ def test_what_does_not_fit_together_is_refused(
 
 def test_every_provider_of_this_version_has_its_capabilities() -> None:
     assert set(BUILT) == set(CAPABILITIES)
+
+
+KEY = "k" * 32
+
+
+def test_keys_and_address_of_the_outside(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.cgk-jobs]\npublic_url = "https://shop.example/jobs"\nsigning_key = "{KEY}"\n'
+    )
+    # A key that is committed with the project is no secret: it counts from the environment and .env alone.
+    settings = load(tmp_path)
+    assert (settings.public_url, settings.signing_keys) == ("https://shop.example/jobs", ())
+    settings = load(tmp_path, JOBS_SIGNING_KEY=f"{'n' * 32}, {KEY}", JOBS_PUBLIC_URL="http://localhost:8288/")
+    assert settings.public_url == "http://localhost:8288"
+    assert settings.signing_keys == (b"n" * 32, KEY.encode())
+    assert KEY not in repr(settings)
+    outside = load_outside({"JOBS_SIGNING_KEY": KEY}, tmp_path)
+    assert outside == ("https://shop.example/jobs", (KEY.encode(),))
+
+
+@pytest.mark.parametrize("keys", ["short", "k" * 31, f"{KEY},", f"{KEY},{KEY},{KEY}", f"{KEY},short"])
+def test_signing_keys_that_protect_nothing_are_refused(tmp_path: Path, keys: str) -> None:
+    with pytest.raises(NotConfigured, match="variable JOBS_SIGNING_KEY: one key of at least 32 characters") as refusal:
+        load(tmp_path, JOBS_SIGNING_KEY=keys)
+    assert keys not in str(refusal.value)

@@ -1,34 +1,5 @@
 """Workflows are tested on both engines: what a handler sees is the same."""
 
-from __future__ import annotations
+from tests.servers.engines import engine, jobs_harness
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-from tests.servers.harness import PostgresHarness
-from tests.servers.ledgers import Ledgers
-
-from cgk_jobs.testing import JobsHarness, TestClock
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Whose ledger it is."""
-    return str(request.param)
-
-
-@pytest.fixture
-async def jobs_harness(
-    engine: str, jobs_clock: TestClock, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[JobsHarness]:
-    """The harness of an application of its own, on either engine."""
-    if engine == "sqlite":
-        with JobsHarness(folder=tmp_path, clock=jobs_clock) as harness:
-            yield harness
-        return
-    ledgers: Ledgers = request.getfixturevalue("postgres_ledgers")
-    database = ledgers.fresh()
-    with PostgresHarness(database, folder=tmp_path, clock=jobs_clock) as harness:
-        yield harness
-    ledgers.drop(database)
+__all__ = ["engine", "jobs_harness"]

@@ -14,7 +14,7 @@ from cgk_jobs.engine.postgres.locking import youngest_first
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.quotas import revived
 from cgk_jobs.engine.postgres.readying import Waiting, make_ready
-from cgk_jobs.engine.postgres.reopening import start_again
+from cgk_jobs.engine.postgres.reopening import Revivable, start_again
 from cgk_jobs.engine.records import RunKey
 from cgk_jobs.errors import DuplicateKey
 from cgk_jobs.wire.ids import to_id
@@ -62,7 +62,9 @@ async def cancel_in(
         done |= wanted
         # Until its row was held, a run could call others; from now on it calls nobody. Those are locked out of order
         # (locking.py), which is as rare as this.
-        wanted = await _below(work, runs) - done if tree else set()
+        if not tree:
+            break
+        wanted = await _below(work, runs) - done
     return cancelled
 
 
@@ -102,12 +104,27 @@ async def retry(
     Raises ``DuplicateKey`` if its key allows one run at a time and there is one.
     """
 
-    async def revive(work: Work, waiting: Waiting) -> bool:
-        key = RunKey(waiting.tenant_id, waiting.seq)
-        row = await work.row("find_ended", *key)
-        if row is None:
-            return False
-        flow_key, order_key = row
+    async def revive(work: Work, runs: Sequence[Revivable]) -> set[RunKey]:
+        # As many as a thousand children have no key at all, and come back together.
+        plain = [(one.waiting, None) for one in runs if one.flow_key is None and one.order_key is None]
+        revived_runs = await bring_back(work, plain)
+        for one in runs:
+            if one.flow_key is not None or one.order_key is not None:
+                revived_runs |= await bring_back(work, [(one.waiting, await hold_of(work, one))])
+        await revived(work, configuration, revived_runs)
+        return revived_runs
+
+    async def bring_back(work: Work, runs: Sequence[tuple[Waiting, str | None]]) -> set[RunKey]:
+        if not runs:
+            return set()
+        columns = zip(*[(*waiting[:2], hold) for waiting, hold in runs], strict=True)
+        found = {RunKey(row["tenant_id"], row["seq"]) for row in await work.rows("revive_runs", *columns)}
+        ready = sorted(waiting for waiting, hold in runs if hold is None and RunKey(*waiting[:2]) in found)
+        await make_ready(work, placing, configuration, ready)
+        return found
+
+    async def hold_of(work: Work, one: Revivable) -> str | None:
+        key, flow_key, order_key = RunKey(*one.waiting[:2]), one.flow_key, one.order_key
         if flow_key is not None:
             await lock_keys(work, [flow_lock(key.tenant_id, flow_key)])
         if excludes_others(flow_key):
@@ -118,12 +135,7 @@ async def retry(
                 )
         await endings.lines.lock(work, [(key.tenant_id, order_key)])
         behind = order_key is not None and await endings.lines.is_held(work, key.tenant_id, order_key)
-        if not await work.run("revive_run", *key, ORDER_HOLD if behind else None):
-            return False
-        if not behind:
-            await make_ready(work, placing, configuration, [waiting])
-        await revived(work, configuration, *key)
-        return True
+        return ORDER_HOLD if behind else None
 
     async def verb(work: Work) -> bool:
         return run in await start_again(work, endings.families, {run: Waiting(*run, queue, lane)}, revive)

@@ -132,7 +132,7 @@ class Batch:
             firsts.append(len(rows) + 1)
             rows += part
             lasts.append(len(rows))
-        *columns, parent_steps = zip(*rows, strict=True)
+        *columns, steps, asked, due_at, parent_steps = zip(*rows, strict=True)
         jumpers = sorted({row[3] for kind, part in self._kinds.items() if kind[5] > 0 for row in part})
         return [
             self._draws,
@@ -140,7 +140,10 @@ class Batch:
             firsts,
             lasts,
             *columns,
-            # Most are called by nobody: nothing is sent then.
+            # Each column costs a run as much as its validation: what none of them has is not sent.
+            steps if any(asked) else None,
+            asked if any(asked) else None,
+            due_at if any(due_at) else None,
             parent_steps if any(parent_steps) else None,
             jumpers,
             [self._costs.get(tenant_id, 1.0) for tenant_id in jumpers],

@@ -66,11 +66,14 @@ class ChargingApart:
         self._configuration = configuration
         self._fresh_until = float("-inf")
 
-    async def charge(self, events: Sequence[NewEvent]) -> list[Crossing]:
-        """Count events. Raises ``QuotaExceeded`` and ``TenantClosed``."""
+    async def look(self) -> None:
+        """Read the settings again, unless that was lately."""
         if monotonic() >= self._fresh_until:
             await self._configuration.refresh(self._database)
             self._fresh_until = monotonic() + _FRESH_FOR
+
+    async def charge(self, events: Sequence[NewEvent]) -> list[Crossing]:
+        """Count events, by settings just looked at. Raises ``QuotaExceeded`` and ``TenantClosed``."""
         costs = costs_of(self._configuration, events) if self._configuration.quotas else None
         if not costs:
             return []

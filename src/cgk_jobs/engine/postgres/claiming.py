@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cgk_jobs.clock import monotonic
-from cgk_jobs.engine.budgets import Draw, draws_of
+from cgk_jobs.engine.budgets import Draw, by_payload, draws_of
 from cgk_jobs.engine.holds import unknown_task_hold
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.endings import Endings
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.sweeps import Sweeps
 from cgk_jobs.engine.records import Appetite, Claim, RunKey
 
 __all__ = ["Claimed", "Claiming", "StaleSettings"]
@@ -23,8 +24,7 @@ _LOOKED_AT = 4
 """Times the wanted number of runs a claim looks at: what it parks on the way must not hold the transaction open."""
 _CAREFUL_FOR = 1.0
 """Seconds a queue is claimed from carefully after a run in it asked for care."""
-_SWEEP_EVERY = 0.25
-"""Seconds after which a claim begins at the very front again, where sends with an old clock may lie."""
+_SLOTS = Claim._fields.index("slots")
 _FRONT = (-(1 << 31), float("-inf"))
 
 
@@ -58,8 +58,7 @@ class Claiming:
         self._limits = limits
         self._endings = endings
         self._careful_until: dict[str, float] = {}
-        self._swept_at: dict[str, float] = {}
-        self._was_full: set[str] = set()
+        self._sweeps = Sweeps()
 
     def needs_care(self, queue: str) -> bool:
         """The last looks met runs with limits or priorities."""
@@ -74,15 +73,19 @@ class Claiming:
 
         Raises ``StaleSettings`` with the number settled, once they are.
         """
-        rank, floor = self._floor(queue)
+        rank, floor = front = self._front(queue)
         version = self._configuration.version
         plain = [task for task, budgets in appetite.tasks.items() if budgets is None]
+        begun = monotonic()
         rows = await self._database.rows(
             "exchange", *columns, self._database.now, version, worker, queue, rank, floor, wanted, plain,
             self._configuration.limited_tenants,
         )  # fmt: skip
         first = rows[0]
         ended, candidates = first["ended"], first["candidates"]
+        if front == _FRONT:
+            now = monotonic()
+            self._sweeps.swept(queue, now, now - begun, ended + candidates)
         if first["version"] != version:
             raise StaleSettings(ended)
         claims = [Claim(*row[4:27]) for row in rows] if first["seq"] is not None else []
@@ -96,27 +99,19 @@ class Claiming:
             if queue not in self._configuration.urgent_queues:
                 together.sort(key=_vstart)
             return ended, Claimed(together, rest.expired, rest.more)
-        if candidates >= wanted:
-            self._was_full.add(queue)
-        else:
-            self._was_full.discard(queue)
-            if floor > _FRONT[1]:
-                # Short, and the front was left out.
-                return ended, await self._again(found, worker, queue, wanted - len(claims), appetite)
+        self._sweeps.filled(queue, candidates >= wanted)
+        if candidates < wanted and front != _FRONT and self._front(queue) == _FRONT:
+            # Short, and the front was left out.
+            return ended, await self._again(found, worker, queue, wanted - len(claims), appetite)
         return ended, found
 
     async def _again(self, found: Claimed, worker: int, queue: str, wanted: int, appetite: Appetite) -> Claimed:
         _, rest = await self.exchange(((), (), (), ()), worker, queue, wanted, appetite)
         return Claimed(found.claims + rest.claims, rest.expired, rest.more)
 
-    def _floor(self, queue: str) -> tuple[int, float]:
-        # Claims and settlements leave dead entries at the front of the index until they are vacuumed, which an old snapshot
-        # of anybody's prevents: a claim that began there would walk over all of them.
-        now = monotonic()
-        if queue not in self._was_full or queue in self._configuration.urgent_queues:
-            return _FRONT
-        if now - self._swept_at.get(queue, 0.0) > _SWEEP_EVERY:
-            self._swept_at[queue] = now
+    def _front(self, queue: str) -> tuple[int, float]:
+        """Rank and virtual time at which the next claim begins to search."""
+        if queue in self._configuration.urgent_queues or self._sweeps.is_due(queue, monotonic()):
             return _FRONT
         floor = self._placing.floor(queue)
         return (0, floor) if floor > 0 else _FRONT
@@ -172,7 +167,7 @@ class Claiming:
         parked: list[tuple[str, int, str]] = []
         moved: list[tuple[str, int, float]] = []
         expired: list[RunKey] = []
-        tenants = self._configuration.tenants
+        shared: dict[tuple[str, str], list[Draw]] = {}
         for row in rows:
             claim = Claim(*row[:23])
             now: int = row["now"]
@@ -186,10 +181,12 @@ class Claiming:
                 # Sent or put back by a process that had not heard of the pause yet.
                 parked.append((claim.tenant_id, claim.seq, hold))
             else:
-                held = json.loads(claim.slots) if claim.slots is not None else ()
-                wanted = draws_of(claim, appetite.tasks[claim.task], tenants.get(claim.tenant_id))
+                wanted = self._draws(claim, appetite, shared)
+                if claim.slots is not None:
+                    held = json.loads(claim.slots)
+                    wanted = [draw for draw in wanted if draw.key not in held]
                 claims.append(claim)
-                draws.append([draw for draw in wanted if draw.key not in held])
+                draws.append(wanted)
         needed_care = bool(moved) or any(draws)
         if any(draws):
             claims, over = await self._admit(work, claims, draws, rows[0]["now"])
@@ -202,9 +199,20 @@ class Claiming:
         if parked:
             await work.run("park_runs", *zip(*sorted(parked), strict=True))
         if claims:
-            taking = sorted((*claim.key, claim.slots) for claim in claims)
+            taking = sorted((claim.tenant_id, claim.seq, claim.slots) for claim in claims)
             await work.run("take_runs", worker, self._database.now, *zip(*taking, strict=True))
         return claims, needed_care
+
+    def _draws(self, claim: Claim, appetite: Appetite, shared: dict[tuple[str, str], list[Draw]]) -> list[Draw]:
+        """What the run draws on; ``shared`` keeps it for the other runs of its task and tenant."""
+        mark = (claim.task, claim.tenant_id)
+        wanted = shared.get(mark)
+        if wanted is None:
+            budgets = appetite.tasks[claim.task]
+            wanted = draws_of(claim, budgets, self._configuration.tenants.get(claim.tenant_id))
+            if not by_payload(budgets):
+                shared[mark] = wanted
+        return wanted
 
     async def _admit(
         self, work: Work, claims: Sequence[Claim], draws: Sequence[list[Draw]], now: int
@@ -212,14 +220,25 @@ class Claiming:
         admitted: list[Claim] = []
         parked: list[tuple[str, int, str]] = []
         answers = await self._limits.admit(work, draws, now)
+        slots: dict[int, str | None] = {}
         for claim, wanted, blocked in zip(claims, draws, answers, strict=True):
             if blocked is not None:
                 parked.append((claim.tenant_id, claim.seq, blocked))
                 continue
-            held: list[str] = json.loads(claim.slots) if claim.slots is not None else []
-            keys = held + [draw.key for draw in wanted if not draw.micros]
-            admitted.append(claim._replace(slots=json.dumps(keys)) if keys != held else claim)
+            if claim.slots is not None:
+                text = _slots(json.loads(claim.slots), wanted)
+            elif id(wanted) in slots:
+                text = slots[id(wanted)]
+            else:
+                text = slots[id(wanted)] = _slots([], wanted)
+            admitted.append(Claim._make((*claim[:_SLOTS], text, *claim[_SLOTS + 1 :])))
         return admitted, parked
+
+
+def _slots(held: list[str], wanted: Sequence[Draw]) -> str | None:
+    """The keys a run counts for once it is admitted, as its row and its claim have them."""
+    keys = held + [draw.key for draw in wanted if not draw.micros]
+    return json.dumps(keys) if keys else None
 
 
 def _vstart(claim: Claim) -> float:

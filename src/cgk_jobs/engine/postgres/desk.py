@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from asyncpg import Record
+
 from cgk_jobs.clock import Clock, SystemClock, monotonic
 from cgk_jobs.engine.holds import unknown_task_hold
 from cgk_jobs.engine.postgres.arrivals import Arrivals
@@ -11,6 +13,8 @@ from cgk_jobs.engine.postgres.claiming import Claiming, StaleSettings
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.flow_arrivals import FlowArrivals
+from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.placing import Placing
 from cgk_jobs.engine.postgres.readying import Waiting, make_ready, release_anew
@@ -45,6 +49,7 @@ class Desk:
         limits: LimitBook,
         endings: Endings,
         waits: WaitBook,
+        gate: FlowGate,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -54,6 +59,7 @@ class Desk:
         self._settling = Settling(database, configuration, placing, limits, endings)
         self._claiming = Claiming(database, configuration, placing, limits, endings)
         self._arrivals = Arrivals(database, configuration, placing, waits)
+        self._flow_arrivals = FlowArrivals(database, configuration, placing, gate, endings)
         self._next_due: int | None = None
         self._look_at = 0.0
         self._adopt_at = 0.0
@@ -77,7 +83,7 @@ class Desk:
             (plain if is_plain(item) and item.claim.tenant_id not in quotas else rest).append(item)
         told = await self._settling.settle(rest) if rest else Settled()
         self.due_at(told.first_due)
-        await self._promote()
+        await self._promote(told)
         claims: list[Claim] = []
         more = False
         if appetite is None or appetite.count <= 0:
@@ -158,25 +164,31 @@ class Desk:
 
     # -- what is due -------------------------------------------------------------------------------------------------
 
-    async def _promote(self) -> None:
+    async def _promote(self, told: Settled) -> None:
         if not self._clock.manual and monotonic() < self._look_at:
             return
-        now, due, arriving = await self._next()
-        if arriving or (due is not None and due <= now):
+        row = await self._next()
+        now, due = row["now"], row["due"]
+        if row["undecided"] or row["arriving"] or (due is not None and due <= now):
+            if row["undecided"]:
+                made_ready, ended = await self._flow_arrivals.decide()
+                told.made_ready += made_ready
+                told.finished += ended
             awaited = await self._database.retried(lambda work: self._make_due_ready(work, now))
-            if awaited or arriving:
+            if awaited or row["arriving"] or row["undecided"]:
                 await self._arrivals.tell(now)
-            now, due, arriving = await self._next()
+            row = await self._next()
+            now, due = row["now"], row["due"]
         self._next_due = due
         wait = LOOK_EVERY if due is None else min(LOOK_EVERY, max(due - now, 0) / 1e6)
         self._look_at = monotonic() + wait
 
-    async def _next(self) -> tuple[int, int | None, bool]:
+    async def _next(self) -> Record:
         row = await self._database.row("next_due", self._database.now)
         if row is None:
             raise ProviderUnavailable("the ledger did not say what is due")
         self._follow(row["now"])
-        return row["now"], row["due"], row["arriving"]
+        return row
 
     async def agree_on_time(self) -> None:
         """Let this process's clock follow the database's, unless it has done so lately."""

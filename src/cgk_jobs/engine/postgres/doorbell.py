@@ -28,7 +28,7 @@ _LOOK_EVERY = 0.02
 """Seconds between two looks of a worker that can't listen, while there is work."""
 _LOOK_FOR = 0.2
 """Seconds after the last sign of work for which it looks so often."""
-_FOLLOW_EVERY = 0.004
+_FOLLOW_EVERY = 0.003
 """Seconds between two looks of a worker that has heard a ring, times the number of workers: together they look as often as one
 would. What is sent within ``QUIET`` of a ring is not rung for until that is over."""
 _FOLLOW_FOR = 0.1

@@ -33,6 +33,8 @@ _LOOK_EVERY = 1.0
 """Seconds between two looks at the parent where the system does not tell that it ended."""
 _AGAIN_AFTER = 0.5
 """Seconds after which a renewal that failed is tried again."""
+_FIRST_ORDER_WITHIN = 30.0
+"""Seconds within which the parent says who it is: it does so at once, unless it has died before."""
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
@@ -151,7 +153,12 @@ async def _serve() -> None:
     loop = asyncio.get_running_loop()
     orders: Orders = asyncio.Queue()
     threading.Thread(target=_read_orders, args=(loop, orders), daemon=True).start()
-    first = await orders.get()
+    try:
+        # Nobody is watched yet, and a child the parent forked may hold the pipe open.
+        async with asyncio.timeout(_FIRST_ORDER_WITHIN):
+            first = await orders.get()
+    except TimeoutError:
+        return
     if first is None:
         return
     _watch(first["parent"], loop, orders)

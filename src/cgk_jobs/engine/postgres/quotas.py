@@ -23,7 +23,7 @@ from cgk_jobs.engine.quotas import (
     charge,
     returned,
 )
-from cgk_jobs.engine.records import Settlement
+from cgk_jobs.engine.records import RunKey, Settlement
 from cgk_jobs.errors import QuotaExceeded, TenantClosed
 
 __all__ = [
@@ -127,13 +127,18 @@ async def give_back_settled(work: Work, configuration: Configuration, ended: Ite
         await give_back(work, configuration, [(one.claim.tenant_id, bytes_of(one.claim.payload)) for one in ended])
 
 
-async def revived(work: Work, configuration: Configuration, tenant_id: str, seq: int) -> None:
-    """A run that had ended has not any more. It is counted, and never refused: an operator wishes it."""
-    if tenant_id in configuration.quotas:
-        payload_bytes: int = await work.value("payload_bytes", tenant_id, seq)
-        for counter, _ in await _lock(work, configuration, [tenant_id]):
-            back = counter._replace(runs=counter.runs + 1, payload_bytes=counter.payload_bytes + payload_bytes)
-            await _write(work, [back])
+async def revived(work: Work, configuration: Configuration, runs: Iterable[RunKey]) -> None:
+    """Runs that had ended have not any more. They are counted, and never refused: an operator wishes it."""
+    counted = sorted(run for run in runs if run.tenant_id in configuration.quotas)
+    if not counted:
+        return
+    rows = await work.rows("measure_runs", *zip(*counted, strict=True))
+    measured = {row["tenant_id"]: (row["runs"], row["payload_bytes"]) for row in rows}
+    back: list[Counter] = []
+    for counter, _ in await _lock(work, configuration, sorted(measured)):
+        count, payload_bytes = measured[counter.tenant_id]
+        back.append(counter._replace(runs=counter.runs + count, payload_bytes=counter.payload_bytes + payload_bytes))
+    await _write(work, back)
 
 
 async def put_quotas(database: Database, configuration: Configuration, quotas: TenantQuotas) -> None:

@@ -111,10 +111,11 @@ class PostgresReads:
         conditions.equal("event_name", which.event)
         conditions.equal("parent_seq", which.parent_seq)
         conditions.tagged(which.tag, tagged)
-        conditions.created(which.since)
-        where, finished = " AND ".join(conditions.both), " AND ".join(conditions.finished)
-        if which.unfinished or (which.state is not None and which.state not in FINAL):
-            finished = "false"
+        # A value is bound only where the text has a place for it: the server counts.
+        ended = not which.unfinished and (which.state is None or which.state in FINAL)
+        conditions.created(which.since, ended=ended)
+        where = " AND ".join(conditions.both)
+        finished = " AND ".join(conditions.finished) if ended else "false"
         key = f"{name}: {where}; {finished}"
         if key not in QUERIES:
             # One of some dozens: which fields are filtered decides the text, what they must be is bound.
@@ -149,8 +150,10 @@ class _Conditions:
         else:
             self.both.append(sent)
 
-    def created(self, since: int | None) -> None:
-        """Runs made at this moment (microseconds) or later. None of them ended before: older days need no look."""
-        if since is not None:
-            self.both.append(f"r.seq >= {self._bind((since // 1000) << COUNTER_BITS)}")
+    def created(self, since: int | None, *, ended: bool) -> None:
+        """Runs made at this moment (microseconds) or later. None ``ended`` before it: older days need no look."""
+        if since is None:
+            return
+        self.both.append(f"r.seq >= {self._bind((since // 1000) << COUNTER_BITS)}")
+        if ended:
             self.finished.append(f"r.finished_at >= {self._bind(since)}")

@@ -14,9 +14,18 @@ from cgk_jobs.runtime.entries import group_of
 from cgk_jobs.wire.ids import parse_id
 from cgk_jobs.wire.json import loads
 
-__all__ = ["start_again"]
+__all__ = ["Revivable", "start_again"]
 
-_Revive = Callable[[Work, Waiting], Awaitable[bool]]
+
+class Revivable(NamedTuple):
+    """A run that ended badly and may come back: where it would become ready, and the keys others may have too."""
+
+    waiting: Waiting
+    flow_key: str | None
+    order_key: str | None
+
+
+_Revive = Callable[[Work, Sequence[Revivable]], Awaitable[set[RunKey]]]
 
 
 class _Failed(NamedTuple):
@@ -31,8 +40,8 @@ class _Failed(NamedTuple):
 async def start_again(work: Work, families: Families, runs: Mapping[RunKey, Waiting], revive: _Revive) -> set[RunKey]:
     """Start runs that ended badly again, and those they called that they failed for; returns which of ``runs`` were.
 
-    ``revive`` brings one back, once its journal is open. A called run that has been retried by itself since, and has
-    completed, answers.
+    ``revive`` brings them back, once their journals are open. A called run that has been retried by itself since answers: if it
+    has completed, at once, else at its end.
     """
     ended = await work.rows("lock_ended", *_columns(runs)) if runs else []
     if not ended:
@@ -46,12 +55,10 @@ async def start_again(work: Work, families: Families, runs: Mapping[RunKey, Wait
     if kept:
         rows = await work.rows("lock_failed_entries", *_columns(kept))
         await _reopen(work, families, [_failed(row) for row in rows], revive)
-    started: set[RunKey] = set()
-    for row in ended:
-        key = RunKey(row["tenant_id"], row["seq"])
-        if await revive(work, runs[key]):
-            started.add(key)
-    return started
+    return await revive(
+        work,
+        [Revivable(runs[RunKey(row["tenant_id"], row["seq"])], row["flow_key"], row["order_key"]) for row in ended],
+    )
 
 
 async def _reopen(work: Work, families: Families, failed: Sequence[_Failed], revive: _Revive) -> None:
@@ -62,6 +69,9 @@ async def _reopen(work: Work, families: Families, failed: Sequence[_Failed], rev
         rows = await work.rows("lock_ended", *_columns(children))
         waiting = {RunKey(row["tenant_id"], row["seq"]): Waiting(*tuple(row)[:4]) for row in rows}
         again = await start_again(work, families, waiting, revive)
+        # Who is at work again tells the opened entry when it ends: it waits here for this transaction. Whoever has just
+        # ended is found by the statement after.
+        again |= (await families.lock(work, children - again)).keys()
         others = children - again
         if others:
             completed = [Ended(*row) for row in await work.rows("completed_runs", *_columns(others))]

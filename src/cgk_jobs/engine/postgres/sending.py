@@ -237,18 +237,19 @@ class Sending:
                 # Before the rows of those that wait: see locking.py.
                 await self._flow.lock(work, events)
             expected = await self._waits.expect(work, events) if awaited else None
-            if costs:
-                # Again with other settings: what has been counted meanwhile is.
-                owed = {tenant_id: cost.minus(paid.get(tenant_id, NOTHING)) for tenant_id, cost in costs.items()}
-                crossings += await charge_sends(work, configuration, owed)
-                paid = costs
             version = configuration.version
             if flowing:
                 batch = Batch(self._placing.giving(), self._nonces)
                 stored = await self._flow.store(work, events, version, self._plainly(work, version, now), batch)
                 if stored is not None and costs:
+                    # After the keys and the runs that make way: see locking.py.
+                    crossings += await charge_sends(work, configuration, _owed(costs, paid))
                     await adjust_sends(work, configuration, costs, _new_runs(events, stored))
             else:
+                if costs:
+                    # Again with other settings: what has been counted meanwhile is.
+                    crossings += await charge_sends(work, configuration, _owed(costs, paid))
+                    paid = costs
                 stored, batch = await self._store_plainly(work, events, version, now)
             batch.crossings = crossings
             if stored is not None:
@@ -323,6 +324,10 @@ class Sending:
                 return None
             unrouted = alone
         return batch.answers(bases, seqs, unrouted)
+
+
+def _owed(costs: Mapping[str, Cost], paid: Mapping[str, Cost]) -> dict[str, Cost]:
+    return {tenant_id: cost.minus(paid.get(tenant_id, NOTHING)) for tenant_id, cost in costs.items()}
 
 
 def _new_runs(events: Sequence[NewEvent], stored: Sequence[Stored]) -> Iterator[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -38,14 +39,13 @@ class Settled:
 
 def is_plain(item: Settlement) -> bool:
     """An attempt that completed and leaves nothing but its result: the most, settled together with the next claim."""
+    return item.claim.slots is None and _is_simple(item)
+
+
+def _is_simple(item: Settlement) -> bool:
+    """An attempt that completed and leaves nothing but its result and its slots."""
     claim = item.claim
-    return (
-        item.state == "completed"
-        and not item.log
-        and claim.slots is None
-        and claim.parent_seq is None
-        and claim.order_key is None
-    )
+    return item.state == "completed" and not item.log and claim.parent_seq is None and claim.order_key is None
 
 
 class Settling:
@@ -67,7 +67,7 @@ class Settling:
 
     def columns(self, plain: Sequence[Settlement]) -> list[list[object]]:
         """Tenants, numbers, claims and results of plain settlements, in the order of ``locking.py``."""
-        ordered = sorted(plain, key=lambda item: locking_order(item.claim.key))
+        ordered = sorted(plain, key=lambda item: locking_order(item.claim))
         return [
             [item.claim.tenant_id for item in ordered],
             [item.claim.seq for item in ordered],
@@ -97,8 +97,26 @@ class Settling:
         for item in items:
             if not legal("running", item.state):
                 raise InvalidTask(f"a running run can't become {item.state}: see engine/states.py")
-        ordered = sorted(items, key=lambda item: locking_order(item.claim.key))
+        if not self._configuration.quotas and all(_is_simple(item) for item in items):
+            return await self._database.retried(lambda work: self._complete_limited(work, items))
+        ordered = sorted(items, key=lambda item: locking_order(item.claim))
         return await self._database.retried(lambda work: self._settle(work, ordered))
+
+    async def _complete_limited(self, work: Work, items: Sequence[Settlement]) -> Settled:
+        """Plain settlements that give slots back."""
+        rows = await work.rows("complete_attempts", self._database.now, *self.columns(items))
+        landed = {row["seq"] for row in rows}
+        written = [item for item in items if item.claim.seq in landed]
+        freed = Counter((item.claim.tenant_id, item.claim.slots) for item in written)
+        slots: dict[tuple[str, str], int] = {}
+        for (tenant_id, keys), count in freed.items():
+            for key in json.loads(keys or "[]"):
+                slots[tenant_id, key] = slots.get((tenant_id, key), 0) + count
+        return Settled(
+            [item.claim for item in items if item.claim.seq not in landed],
+            [item.claim.seq for item in written],
+            await self._limits.free(work, slots),
+        )
 
     async def _settle(self, work: Work, items: Sequence[Settlement]) -> Settled:
         settled = Settled()

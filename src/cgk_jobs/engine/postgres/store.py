@@ -18,6 +18,7 @@ from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.desk import Desk
 from cgk_jobs.engine.postgres.doorbell import Bell
 from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.flow_arrivals import check_moments
 from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.joining.binding import Binding
 from cgk_jobs.engine.postgres.joining.sending import JoinedSending
@@ -68,15 +69,16 @@ class PostgresStore:
         self._limits = LimitBook(self._placing, self._configuration)
         self._endings = Endings(self._configuration, self._placing, self._limits)
         self._waits = WaitBook(self._database, self._configuration, self._endings.families)
+        gate = FlowGate(self._configuration, self._placing, self._endings)
         self._desk = Desk(
-            self._database, clock, self._configuration, self._placing, self._limits, self._endings, self._waits
+            self._database, clock, self._configuration, self._placing, self._limits, self._endings, self._waits, gate
         )
         self._sending = Sending(
             self._database,
             self._configuration,
             self._placing,
             self._waits,
-            FlowGate(self._configuration, self._placing, self._endings),
+            gate,
             self._sent,
         )
         self._charging_apart = ChargingApart(self._database, self._configuration)
@@ -156,6 +158,8 @@ class PostgresStore:
         return await self._sending.insert(events)
 
     async def insert_in(self, connection: Any, events: Sequence[NewEvent]) -> list[Stored | DuplicateKey]:
+        await self._charging_apart.look()
+        check_moments(self._configuration, events, self._clock.micros())
         self._sending.tell_quotas(await self._charging_apart.charge(events))
         return await self._joined_sending.insert(connection, events)
 
@@ -349,6 +353,9 @@ class PostgresStore:
 
     async def drop_wakeups(self, ids: Sequence[str]) -> int:
         return await self._wakeups.drop(ids)
+
+    async def first_seen(self, key: str, until: int) -> bool:
+        return await self._wakeups.first_seen(key, until)
 
     async def count_wakeups(self) -> Mapping[str, Outstanding]:
         return await self._wakeups.count()

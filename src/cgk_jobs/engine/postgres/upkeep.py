@@ -13,6 +13,7 @@ from cgk_jobs.clock import monotonic
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.postgres.endings import Endings
+from cgk_jobs.engine.postgres.idle_limits import IdleLimits
 from cgk_jobs.engine.postgres.limits import LimitBook
 from cgk_jobs.engine.postgres.partitions import DAY, Days
 from cgk_jobs.engine.postgres.placing import Placing
@@ -60,6 +61,7 @@ class PostgresUpkeep:
         self._day = 0
         self._reached: tuple[str, int] = ("", 0)
         self._forget_at = 0.0
+        self._idle_limits = IdleLimits(database)
 
     async def expire(self) -> Expired:
         """End runs that were not started in time, and free what was left parked for no reason."""
@@ -67,6 +69,7 @@ class PostgresUpkeep:
         expired = await self._database.retried(self._expire)
         made_ready = await self._database.retried(self._limits.sweep)
         made_ready += await free_resumed(self._database, self._placing, self._configuration)
+        await self._idle_limits.forget()
         await recount(self._database, self._configuration)
         return expired._replace(made_ready=expired.made_ready + made_ready)
 
@@ -133,6 +136,7 @@ class PostgresUpkeep:
     async def _forget(self, before: int) -> None:
         await self._repeat("prune_keys", self._database.now)
         await self._repeat("prune_throttles", self._database.now)
+        await self._database.run("prune_seen_calls", self._database.now)
         if self._database.now is None:
             if monotonic() < self._forget_at:
                 return

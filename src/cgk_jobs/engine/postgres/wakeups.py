@@ -57,12 +57,14 @@ class WakeupBook:
         now, active = begun["now"], begun["active"] or demand.provider
         tasks = sorted(demand.with_payload)
         before = now - demand.repeat_after
-        await work.run("overdue_wakeups", demand.provider, now - demand.overdue_after)
+        overdue = await work.rows("overdue_wakeups", demand.provider, now - demand.overdue_after)
+        late = {(row["tenant_id"], row["run_seq"]) for row in overdue}
         await work.run("forget_wakeups", before)
-        rows = await work.rows("repeated_wakeups", now, before, demand.provider, demand.count, tasks)
+        rows = await work.rows("repeated_wakeups", now, before, demand.provider, demand.most, tasks)
         repeated = [WakeupRecord(*row) for row in rows]
-        unwoken = await self._unwoken(work, demand, now, active, demand.count - len(repeated))
-        return repeated + await self._write(work, unwoken, demand.provider, now)
+        unwoken = await self._unwoken(work, demand, now, active, demand.most - len(repeated))
+        written = await self._write(work, unwoken, demand.provider, now)
+        return repeated + [one._replace(again=(one.tenant_id, one.run_seq) in late) for one in written]
 
     async def _unwoken(self, work: Work, demand: Demand, now: int, active: str, count: int) -> list[Any]:
         """Runs to be given one, as far as their queues have room at the provider."""
@@ -94,7 +96,7 @@ class WakeupBook:
         former = [(row["tenant_id"], row["former"]) for row in unwoken if row["former"] is not None]
         if former:
             await work.run("make_obsolete", *zip(*former, strict=True))
-        records = [WakeupRecord(new_wakeup_id(), *row[:7], "", row["payload"]) for row in unwoken]
+        records = [WakeupRecord(new_wakeup_id(), *row[:7])._replace(payload=row["payload"]) for row in unwoken]
         columns = zip(*[(*record[1:8], record.id) for record in records], strict=True)
         written = {row["id"] for row in await work.rows("insert_wakeups", *columns, provider, now)}
         return [record for record in records if record.id in written]
@@ -158,3 +160,9 @@ class WakeupBook:
         """What is outstanding, by provider."""
         rows = await self._database.rows("count_wakeups", self._database.now)
         return {row["provider"]: Outstanding(*row[1:]) for row in rows}
+
+    # -- signed calls ------------------------------------------------------------------------------------------------
+
+    async def first_seen(self, key: str, until: int) -> bool:
+        """Whether a signed call comes for the first time; see the boundary."""
+        return await self._database.run("note_seen_call", key, until) == 1

@@ -12,6 +12,7 @@ from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.journal import JournalBook
 from cgk_jobs.engine.sqlite.sending import Inbox
+from cgk_jobs.engine.states import FINAL, State
 from cgk_jobs.errors import RunCancelled
 from cgk_jobs.runtime.entries import JournalEntry, group_of
 from cgk_jobs.wire.ids import parse_id, to_id
@@ -114,10 +115,10 @@ class Families:
 
     # -- again -------------------------------------------------------------------------------------------------------
 
-    def reopen(self, run: RunKey, retry: Callable[[RunKey], bool]) -> None:
+    def reopen(self, run: RunKey, retry: Callable[[str, Sequence[int]], set[int]]) -> None:
         """Before a run is retried by hand: what failed for good in its journal is done again, children by ``retry``.
 
-        A child that has been retried by itself since, and is completed, answers.
+        A child that has been retried by itself since answers: if it is completed, at once, else at its end.
         """
         failing = self._db.execute(QUERIES["failing_of"], (run.seq, run.tenant_id)).fetchone()
         if failing is None:
@@ -127,25 +128,36 @@ class Families:
             self._journal.clear(run.seq)
             self._db.execute(QUERIES["delete_waits"], (f"[{run.seq}]",))
             return
+        failed = [
+            (name, parse_id(loads(result).get("run", "")), place)
+            for name, result, place in self._journal.failed(run.seq)
+        ]
+        again = retry(run.tenant_id, [child[0] for _, child, _ in failed if child is not None])
+        opened: list[tuple[int, bool, int, str]] = []
+        groups: dict[str, int] = {}
+        completed: list[int] = []
         first: int | None = None
-        for name, result, place in self._journal.failed(run.seq):
-            child = parse_id(loads(result).get("run", ""))
-            again = child is None or retry(RunKey(run.tenant_id, child[0]))
-            if child is not None and not again and not self._is_completed(child[0]):
-                continue
+        for name, child, place in failed:
+            if child is not None and child[0] not in again:
+                state = self._state(child[0])
+                if state == "completed":
+                    completed.append(child[0])
+                elif state is None or state in FINAL:
+                    continue
+            opened.append((1, child is not None, run.seq, name))
             group = group_of(name)
-            self._journal.reopen(run.seq, name, keep_result=child is not None)
             if group is not None:
-                self._journal.reopen(run.seq, group, keep_result=True)
-            if child is not None and not again:
-                self.ended(child[0])
+                groups[group] = groups.get(group, 0) + 1
             first = place if first is None else min(first, place)
+        self._journal.reopen(opened + [(count, True, run.seq, group) for group, count in groups.items()])
+        for seq in completed:
+            self.ended(seq)
         if first is not None:
             self._journal.loosen_after(run.seq, first)
 
-    def _is_completed(self, seq: int) -> bool:
+    def _state(self, seq: int) -> State | None:
         row = self._db.execute(QUERIES["read_outcome"], (seq,)).fetchone()
-        return row is not None and row[4] == "completed"
+        return None if row is None else row[4]
 
 
 def _hold(parent_seq: int, group: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.engine.records import Claim
@@ -71,9 +72,12 @@ class JournalBook:
         """Name, result and place of every failed entry."""
         return self._db.execute(QUERIES["failed_entries"], (run_seq,)).fetchall()
 
-    def reopen(self, run_seq: int, name: str, *, keep_result: bool) -> None:
-        """Let a finished entry wait for one more outcome. Without a result it is as if it had only been asked for."""
-        self._db.execute(QUERIES["reopen_entry"], (keep_result, run_seq, name))
+    def reopen(self, entries: Sequence[tuple[int, bool, int, str]]) -> None:
+        """Let finished entries wait for more outcomes: how many, whether the result is kept, the run's number, the name.
+
+        Without a result an entry is as if it had only been asked for.
+        """
+        self._db.executemany(QUERIES["reopen_entry"], entries)
 
     def loosen_after(self, run_seq: int, place: int) -> None:
         """What follows this place may be asked for in another order: an outcome before it will change."""

@@ -179,7 +179,7 @@ class SqliteLedger:
                 raise DuplicateKey(
                     f"run {to_id(*other)} of the same key has not ended: wait for it, or cancel it first"
                 )
-        self.families.reopen(run, self._retry_child)
+        self.families.reopen(run, self._retry_children)
         hold: str | None = ORDER_HOLD
         vstart, jumped = 0.0, 0.0
         if order_key is None or not self.desk.lines.is_held(run.tenant_id, order_key):
@@ -192,9 +192,23 @@ class SqliteLedger:
             self.inbox.quotas.revived(run.seq, run.tenant_id)
         return done
 
-    def _retry_child(self, run: RunKey) -> bool:
-        row = self.db.execute(QUERIES["find_sleeper"], (run.seq,)).fetchone()
-        return row is not None and self.retry(run, row[2], row[3])
+    def _retry_children(self, tenant_id: str, seqs: Sequence[int]) -> set[int]:
+        """Start those again that ended badly; which were. Thousands of children mostly are simple, and go together."""
+        hold = self.configuration.hold_of(tenant_id)
+        simple: list[tuple[float, float, str | None, int, str]] = []
+        again: set[int] = set()
+        rows = self.db.execute(QUERIES["find_ended_children"], (json.dumps(seqs), tenant_id)).fetchall()
+        for seq, queue, lane, is_simple in rows:
+            if is_simple:
+                simple.append((*self.order.place(queue, tenant_id, lane), hold, seq, tenant_id))
+            elif self.retry(RunKey(tenant_id, seq), queue, lane):
+                again.add(seq)
+        self.db.executemany(QUERIES["retry_run"], simple)
+        self.inbox.made_ready += len(simple)
+        for _, _, _, seq, _ in simple:
+            self.inbox.quotas.revived(seq, tenant_id)
+            again.add(seq)
+        return again
 
     def replay(self, event: NewEvent, original: int, from_step: str | None) -> Stored:
         """A new run of the same payload, with the journal of ``original`` before ``from_step``."""
@@ -321,6 +335,7 @@ class SqliteLedger:
         for (seq,) in rows:
             self.desk.expire(seq)
         self.limits.sweep()
+        self.limits.forget_idle(self._clock.micros())
         self.inbox.quotas.recount(self._clock.micros())
         return len(rows)
 

@@ -6,15 +6,20 @@ settlement that frees a slot makes the next one ready.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from cgk_jobs.engine.budgets import Draw
+from cgk_jobs.engine.budgets import Draw, window_of
 from cgk_jobs.engine.sqlite.configuration import Configuration
 from cgk_jobs.engine.sqlite.database import QUERIES
 from cgk_jobs.engine.sqlite.fairness import FairOrder
 
 __all__ = ["LimitBook"]
+
+_AT_ONCE = 500
+_ROUNDS = 4
+"""Portions of budgets looked at in one transaction, while most of what they had was forgotten."""
 
 
 class LimitBook:
@@ -25,6 +30,7 @@ class LimitBook:
         self._order = order
         self._configuration = configuration
         self.released = 0
+        self._reached = ""
 
     def admit(self, draws: Sequence[Draw], now: int) -> str | None:
         """Count a start in every budget, or, if one is used up, count nothing and answer its key."""
@@ -94,6 +100,20 @@ class LimitBook:
         """Make ready what a raised limit or a cancelled run left parked beside a free slot."""
         for key, free in self._db.execute(QUERIES["free_limits_with_parked"]).fetchall():
             self._release(key, free)
+
+    def forget_idle(self, now: int) -> int:
+        """Forget budgets of field values nobody draws on any more, among the next in order; returns how many."""
+        total = 0
+        for _ in range(_ROUNDS):
+            rows = self._db.execute(QUERIES["walk_limits"], (self._reached, _AT_ONCE)).fetchall()
+            self._reached = rows[-1][0] if len(rows) == _AT_ONCE else ""
+            wanted = [(key, now - micros) for key, idle in rows if idle and (micros := window_of(key)) is not None]
+            gone = self._db.execute(QUERIES["remove_idle_limits"], (json.dumps(wanted),)).fetchall()
+            self._db.executemany(QUERIES["forget_starts"], gone)
+            total += len(gone)
+            if len(gone) < _AT_ONCE / 2:
+                break
+        return total
 
     def _release(self, key: str, count: int) -> int:
         if count <= 0:

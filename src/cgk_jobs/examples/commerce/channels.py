@@ -17,6 +17,7 @@ __all__ = [
     "credit_conversion",
     "find_uncredited",
     "measure_day",
+    "queued_in",
     "recalculate",
     "retry_unattributed",
     "shares_of",
@@ -69,6 +70,16 @@ def find_uncredited(db: Connection, since: int, until: int) -> int:
         " AND NOT EXISTS (SELECT 1 FROM unattributed WHERE unattributed.order_id = orders.order_id)",
         (since, until),
     ).rowcount
+
+
+def queued_in(db: Connection, since: int, until: int) -> list[str]:
+    """The queued orders that were booked in a span."""
+    rows = db.execute(
+        "SELECT order_id FROM unattributed JOIN orders USING (order_id)"
+        " WHERE kind = 'created' AND booked_at >= ? AND booked_at < ? ORDER BY order_id",
+        (since, until),
+    ).fetchall()
+    return [str(order_id) for (order_id,) in rows]
 
 
 def retry_unattributed(db: Connection, most: int = 50, order_ids: Sequence[str] | None = None) -> int:

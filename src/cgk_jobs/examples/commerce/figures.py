@@ -6,9 +6,9 @@ from datetime import date, timedelta
 from sqlite3 import Connection
 from typing import NamedTuple
 
-from cgk_jobs.examples.commerce.days import HOUR, day_span
+from cgk_jobs.examples.commerce.days import HOUR, day_span, span
 
-__all__ = ["Day", "day_of", "measure_days", "measure_hours", "measure_week", "money"]
+__all__ = ["Day", "busy_days", "day_of", "measure_days", "measure_hours", "measure_week", "money"]
 
 MEASURE_HOURS = """
     INSERT INTO metric_hours (hour_at, orders, revenue_cents)
@@ -24,6 +24,10 @@ MEASURE_DAYS = """
     FROM orders WHERE booked_at >= :start AND booked_at < :end GROUP BY day
     ON CONFLICT DO UPDATE SET orders = excluded.orders, revenue_cents = excluded.revenue_cents,
                               refunds_cents = excluded.refunds_cents, customers = excluded.customers
+"""
+BUSY_DAYS = """
+    SELECT DISTINCT date(booked_at / 1000000, 'unixepoch') AS day FROM orders
+    WHERE booked_at >= ? AND booked_at < ? ORDER BY day
 """
 MEASURE_WEEK = """
     INSERT INTO metric_weeks (week_on, orders, revenue_cents, before_cents)
@@ -47,6 +51,13 @@ class Day(NamedTuple):
 def measure_hours(db: Connection, start: int, end: int) -> int:
     """Fold the orders of the hours in a span into totals; says how many hours had any."""
     return db.execute(MEASURE_HOURS, {"start": start, "end": end, "hour": HOUR}).rowcount
+
+
+def busy_days(db: Connection, first: date, last: date) -> list[date]:
+    """The days between, both included, on which something was booked."""
+    start, end = span(first, last)
+    rows = db.execute(BUSY_DAYS, (start, end)).fetchall()
+    return [date.fromisoformat(day) for (day,) in rows]
 
 
 def measure_days(db: Connection, first: date, last: date) -> int:

@@ -30,6 +30,7 @@ __all__ = [
     "execute",
     "give_back",
     "key_of",
+    "refuse",
     "request",
     "tell",
     "undo",
@@ -90,6 +91,15 @@ def approve(db: Connection, payout_id: str) -> bool:
         ).rowcount
         == 1
     )
+
+
+def refuse(db: Connection, payout_id: str) -> str | None:
+    """End a payout that waits for approval, whose money was never touched; its creator, ``None`` if it does not wait."""
+    row = db.execute(
+        "UPDATE payouts SET state = 'failed' WHERE payout_id = ? AND state = 'requested' RETURNING creator_id",
+        (payout_id,),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 class Reserved(TypedDict):

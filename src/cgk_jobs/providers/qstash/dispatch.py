@@ -40,13 +40,16 @@ _PASSES = re.compile(r"quota|daily|rate.?limit|too many", re.IGNORECASE)
 class MessageOptions:
     """How wake-ups are sent. ``public_url``: where ``jobs.asgi()`` is reached. ``retries``: further tries of the vendor.
 
-    ``timeout``: seconds it waits for an answer, ``None`` for what its plan allows. ``tenant_parallelism``: calls for one
-    tenant at a time (the excess waits at the vendor), ``None`` without such a limit.
+    ``timeout``: seconds it waits for an answer. ``flow_key``: the name of the application's calls, of which there are
+    ``parallelism`` at a time (the excess waits at the vendor). ``tenant_parallelism``: instead, so many for one tenant: a
+    message has one key.
     """
 
     public_url: str
     retries: int
-    timeout: int | None = None
+    timeout: int
+    flow_key: str
+    parallelism: int
     tenant_parallelism: int | None = None
 
 
@@ -62,6 +65,9 @@ async def dispatch(http: HttpClient, clock: Clock, options: MessageOptions, wake
 
 
 def _message(wakeup: Wakeup, options: MessageOptions, clock: Clock) -> dict[str, Any]:
+    key, parallelism = options.flow_key, options.parallelism
+    if options.tenant_parallelism is not None:
+        key, parallelism = f"{options.flow_key}-tenant-{wakeup.tenant_key}", options.tenant_parallelism
     headers = {
         "Content-Type": "application/json",
         "Upstash-Method": "POST",
@@ -69,15 +75,13 @@ def _message(wakeup: Wakeup, options: MessageOptions, clock: Clock) -> dict[str,
         "Upstash-Label": f"tenant-{wakeup.tenant_key}",
         "Upstash-Retries": str(options.retries),
         "Upstash-Failure-Callback": options.public_url + FAILED_PATH,
+        "Upstash-Timeout": f"{options.timeout}s",
+        "Upstash-Flow-Control-Key": key,
+        "Upstash-Flow-Control-Value": f"parallelism={parallelism}",
     }
     if wakeup.due_at > clock.micros():
         # Seconds, and never early: a wake-up that rings before its run is due finds nothing to do.
         headers["Upstash-Not-Before"] = str(-(-wakeup.due_at // 1_000_000))
-    if options.timeout is not None:
-        headers["Upstash-Timeout"] = f"{options.timeout}s"
-    if options.tenant_parallelism is not None:
-        headers["Upstash-Flow-Control-Key"] = f"tenant-{wakeup.tenant_key}"
-        headers["Upstash-Flow-Control-Value"] = f"parallelism={options.tenant_parallelism}"
     body: dict[str, Any] = {
         "v": 1,
         "wakeup": wakeup.id,

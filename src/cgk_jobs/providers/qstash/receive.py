@@ -84,7 +84,7 @@ class Signed:
         body = await read_body(scope, receive, LARGEST_BODY)
         if not fits_body(claims, body):
             raise TokenRefused("for another body", genuine=True)
-        if not await self._seen.first(f"qstash:{claims.name}", claims.until):
+        if not await self._seen.first(f"qstash:{claims.name}", claims.until * 1_000_000):
             raise TokenRefused("used before", genuine=True)
         return await self._handle(body)
 

@@ -14,7 +14,7 @@ from cgk_jobs.providers.provider import Plan
 from cgk_jobs.wire.http import HttpAnswer, HttpClient
 from cgk_jobs.wire.json import dumps
 
-__all__ = ["CLOCK_PATH", "clock_trouble", "sync_schedules"]
+__all__ = ["CLOCK_PATH", "clock_trouble", "prefix_of", "sync_schedules"]
 
 CLOCK_PATH = "/providers/qstash/clock"
 SLOW_RING = 300.0
@@ -62,7 +62,7 @@ async def sync_schedules(
             await _resume(http, entry.id)
             changes.append(f"QStash schedule {entry.id}: resumed")
     for id in sorted(there.keys() - wanted.keys()):
-        if id.startswith(_prefix(plan.app)):
+        if id.startswith(prefix_of(plan.app)):
             await http.call("DELETE", "/v2/schedules/{id}", values={"id": id}, expect=(404,))
             changes.append(f"QStash schedule {id}: removed")
     return changes
@@ -73,7 +73,7 @@ async def clock_trouble(http: HttpClient, app: str, public_url: str) -> str:
     ours = [
         entry
         for id, entry in await _listed(http)
-        if id.startswith(_prefix(app)) and entry.get("destination") == public_url + CLOCK_PATH
+        if id.startswith(prefix_of(app)) and entry.get("destination") == public_url + CLOCK_PATH
     ]
     if not ours:
         return "QStash has no clock for this application: schedules and overdue runs wait; run cgk setup:jobs"
@@ -88,10 +88,10 @@ def _entries(plan: Plan, each: bool) -> Iterator[_Entry]:
         for tick in plan.ticks:
             # An id has letters, digits and -_. alone; what sets two schedules apart is in the digest.
             digest = hashlib.sha256("\0".join(tick).encode()).hexdigest()[:16]
-            yield _entry(f"{_prefix(plan.app)}tick-{digest}", f"CRON_TZ={tick.timezone} {tick.expression}")
+            yield _entry(f"{prefix_of(plan.app)}tick-{digest}", f"CRON_TZ={tick.timezone} {tick.expression}")
         # The relay and the overdue sweep need a ring too, though not so often.
         every = max(every, SLOW_RING)
-    yield _entry(f"{_prefix(plan.app)}clock", f"CRON_TZ=UTC {_cron(every)}")
+    yield _entry(f"{prefix_of(plan.app)}clock", f"CRON_TZ=UTC {_cron(every)}")
 
 
 def _cron(seconds: float) -> str:
@@ -104,7 +104,8 @@ def _entry(id: str, cron: str) -> _Entry:
     return _Entry(id, cron, dumps({"v": 1, "clock": cron}))
 
 
-def _prefix(app: str) -> str:
+def prefix_of(app: str) -> str:
+    """Of what an application has at the vendor by name: of letters, digits and - alone, whatever the application is called."""
     return f"cgk-{hashlib.sha256(app.encode()).hexdigest()[:8]}-"
 
 
@@ -131,7 +132,14 @@ async def _put(http: HttpClient, entry: _Entry, destination: str, retries: int) 
             "Upstash-Retries": str(min(retries, 1)),
         },
         idempotent=True,
+        expect=(412,),
     )
+    if answer.status == 412:
+        raise Unsupported(
+            "one more of the schedules at QStash",
+            "its plan",
+            "Their number is used up: remove some in its console, or leave JOBS_QSTASH_SCHEDULE_EACH unset, as one clock does.",
+        )
     said: object = answer.json
     if not isinstance(said, dict) or cast(dict[str, Any], said).get("scheduleId") != entry.id:
         raise ProviderUnavailable(f"QStash answered the schedule {entry.id} with something unknown")

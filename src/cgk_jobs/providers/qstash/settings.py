@@ -5,15 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from cgk_jobs.errors import NotConfigured
 from cgk_jobs.providers.provider import Setup, SetupKey
 
-__all__ = ["ADDRESS", "QStashSettings", "SETUP", "read_settings"]
+__all__ = ["ADDRESS", "OPTIONS", "QStashSettings", "SETUP", "read_options", "read_settings"]
 
 ADDRESS = "https://qstash.upstash.io"
 PAGE = "https://console.upstash.com/qstash"
+
+OPTIONS = {
+    "JOBS_QSTASH_PARALLELISM": "parallelism",
+    "JOBS_QSTASH_TENANT_PARALLELISM": "tenant_parallelism",
+    "JOBS_QSTASH_REQUEST_LIMIT": "request_limit",
+    "JOBS_QSTASH_DRAIN_SECONDS": "drain_seconds",
+    "JOBS_QSTASH_RETRIES": "retries",
+    "JOBS_QSTASH_SCHEDULE_EACH": "schedule_each",
+}
+"""Options of ``QStashProvider`` that are whole numbers, by their variables (``schedule_each``: 1 or 0)."""
 
 _TOKEN = r"[A-Za-z0-9+/_-]{24,512}={0,2}"  # noqa: S105  (the form of one)
 _SIGNING_KEY = r"sig_[A-Za-z0-9]{16,128}"
@@ -91,6 +102,16 @@ def read_settings(values: Mapping[str, str]) -> QStashSettings:
     token, current, following, public_url = (values[name].strip() for name in names)
     url = (values.get("QSTASH_URL") or ADDRESS).strip()
     return QStashSettings(token, current, following, public_url.rstrip("/"), url.rstrip("/"))
+
+
+def read_options(values: Mapping[str, str]) -> dict[str, Any]:
+    """What the environment says of ``OPTIONS``. Raises ``NotConfigured`` for what is no whole number."""
+    found = {variable: values[variable].strip() for variable in OPTIONS if values.get(variable)}
+    for variable, text in found.items():
+        if not re.fullmatch(r"\d{1,6}", text, re.ASCII):
+            raise NotConfigured(f"{variable} must be a whole number, such as 10")
+    numbers = {OPTIONS[variable]: int(text) for variable, text in found.items()}
+    return {name: bool(number) if name == "schedule_each" else number for name, number in numbers.items()}
 
 
 def _check(name: str, value: str, pattern: str, form: str) -> None:

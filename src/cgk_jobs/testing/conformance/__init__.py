@@ -25,6 +25,7 @@ from cgk_jobs.testing.conformance.ordering import OrderingSuite
 from cgk_jobs.testing.conformance.pausing import PausingSuite
 from cgk_jobs.testing.conformance.quotas import QuotasSuite
 from cgk_jobs.testing.conformance.reading import ReadingSuite
+from cgk_jobs.testing.conformance.ringing import RingingSuite
 from cgk_jobs.testing.conformance.scheduling import SchedulingSuite
 from cgk_jobs.testing.conformance.seats import SeatsSuite
 from cgk_jobs.testing.conformance.sending import SendingSuite
@@ -52,5 +53,6 @@ class StoreConformance(
     AwaitingSuite,
     FamiliesSuite,
     WakingSuite,
+    RingingSuite,
 ):
     """All suites of a store in one class."""

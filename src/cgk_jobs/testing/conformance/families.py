@@ -229,3 +229,53 @@ class FamiliesSuite(StoreCase):
         await ledger.settle(claims[claim.seq], "waiting")
         await ledger.settle(claims[children[1].seq])
         assert [one.seq for one in await ledger.claim()] == [claim.seq]
+
+    @pytest.mark.parametrize("in_group", [False, True])
+    @pytest.mark.parametrize("ended", [False, True])
+    async def test_a_retried_caller_sees_how_a_child_retried_alone_stands(
+        self, ledger: Driver, in_group: bool, ended: bool
+    ) -> None:
+        claim = await begun(ledger)
+        await (call_group(ledger, claim, range(1), 1) if in_group else call(ledger, claim))
+        await ledger.settle(claim, "waiting")
+        (made,) = await ledger.claim()
+        await ledger.settle(made, "failed", error="x")
+        (again,) = await ledger.claim()
+        await ledger.settle(again, "failed", error="x", outcome="failed")
+        assert await ledger.store.retry(made.key, "default", 0)
+        (alone,) = await ledger.claim()
+        if ended:
+            await ledger.settle(alone, result="2")
+        assert await ledger.store.retry(claim.key, "default", 0)
+        (caller,) = await ledger.claim()
+        assert caller.seq == claim.seq
+        if not ended:
+            assert [entry.pending for entry in await ledger.store.journal(caller)] == [1] * (1 + in_group)
+            await ledger.settle(caller, "waiting")
+            await ledger.settle(alone, result="2")
+            (caller,) = await ledger.claim()
+            assert caller.seq == claim.seq
+        entries = await ledger.store.journal(caller)
+        assert [(entry.pending, entry.failed) for entry in entries] == [(0, False)] * (1 + in_group)
+        assert loads(entries[-1].result or "")["result"] == 2
+
+    async def test_a_retried_caller_retries_simple_children_and_callers_alike(self, ledger: Driver) -> None:
+        claim = await begun(ledger)
+        await call_group(ledger, claim, range(20), 20)
+        await ledger.settle(claim, "waiting")
+        children = await ledger.claim()
+        middle = children[7]
+        await call(ledger, middle)
+        (grandchild,) = await ledger.claim()
+        for made in (grandchild, *children):
+            assert await ledger.settle(made, "failed", error="x", outcome="failed")
+        (caller,) = await ledger.claim()
+        await ledger.settle(caller, "failed", error="x", outcome="failed")
+        assert await ledger.store.retry(claim.key, "default", 0)
+        again = await ledger.claim()
+        assert sorted(one.seq for one in again) == sorted(one.seq for one in (claim, grandchild, *children))
+        assert {one.attempt for one in again} == {1}
+        calls = [one.seq for one in again if one.parent_seq == claim.seq]
+        assert [seq for seq in calls if seq != middle.seq] == sorted(
+            one.seq for one in children if one.seq != middle.seq
+        )

@@ -253,3 +253,36 @@ class LimitingSuite(StoreCase):
         assert await ledger.claim() == []
         ledger.clock.advance(60)
         assert len(await ledger.claim()) == 2
+
+    async def test_budgets_of_values_nobody_uses_are_forgotten(self, ledger: Driver) -> None:
+        ledger.tasks["sync"] = Budgets((Limit(1, per="shop"),), (Rate(2, seconds=60, per="shop"),))
+        for shop in (*range(30), 7, 7, "x" * 5_000):
+            await ledger.send(payload=dumps({"shop": shop}))
+        (seventh,) = [claim for claim in await ledger.claim() if not await self._settled_but(ledger, claim, 7)]
+        ledger.clock.advance(59)
+        await ledger.store.expire()
+        assert await ledger.claim() == [], "the seventh still runs"
+        assert await ledger.settle(seventh)
+        (second,) = await ledger.claim()
+        assert await ledger.settle(second)
+        await ledger.send(payload=dumps({"shop": 9}))
+        (ninth,) = await ledger.claim()
+        await ledger.settle(ninth)
+        await ledger.send(payload=dumps({"shop": 9}))
+        await ledger.store.expire()
+        assert await ledger.claim() == [], "two have started within the minute"
+        ledger.clock.advance(2)
+        await ledger.store.expire()
+        assert len(await ledger.claim()) == 2
+        ledger.clock.advance(100)
+        await ledger.store.expire()
+        assert await self._budgets_left(ledger) == 2, "the slots of those that run"
+
+    async def _settled_but(self, ledger: Driver, claim: Claim, shop: int) -> bool:
+        return f":{shop}}}" not in claim.payload and await ledger.settle(claim)
+
+    async def _budgets_left(self, ledger: Driver) -> int:
+        count = 0
+        while deleted := await ledger.store.purge("acme", 1_000):
+            count += deleted.get("limits", 0)
+        return count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.records import TenantRecord
 from cgk_jobs.testing.conformance.case import Driver, StoreCase, subscription
@@ -53,6 +55,19 @@ class ReadingSuite(StoreCase):
         assert await found(tag="post") == 1
         assert await found(since=since) == 2
         assert await found(tenant_id="initech") == 0
+        assert await found(since=since, state="scheduled") == await found(since=since, unfinished=True, tag="vip") == 1
+        filters = {
+            "tenant_id": "acme",
+            "task": "mail",
+            "event": "mailed",
+            "queue": "slow",
+            "tag": "vip",
+            "since": since,
+        }
+        filters |= {"state": "queued", "unfinished": True}
+        for first, second in combinations(filters, 2):
+            both = await found(**{first: filters[first], second: filters[second]})
+            assert both <= min(await found(**{first: filters[first]}), await found(**{second: filters[second]}))
 
     async def test_pages_are_newest_first_and_complete(self, ledger: Driver) -> None:
         sent = [(await ledger.send("acme")).run_seqs[0] for _ in range(7)]

@@ -1,24 +1,20 @@
-"""Wake-ups: one for each run that needs one, as many as a provider may have, taken back where nobody needs them any more."""
+"""Handing wake-ups out: one for each run that needs one, as many as a provider may have, others where they no longer fit."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cgk_jobs.engine.quotas import TenantQuotas
-from cgk_jobs.engine.records import Budgets, RunKey, Stored, TenantRecord
-from cgk_jobs.engine.wakeups import ActiveProvider, Demand, Outstanding, WakeupRecord
+from cgk_jobs.engine.records import Budgets, NewEvent, RunKey, Stored, TenantRecord
+from cgk_jobs.engine.wakeups import Demand, Outstanding, WakeupRecord
 from cgk_jobs.tasks.policy import Limit
-from cgk_jobs.testing.clock import TestClock
 from cgk_jobs.testing.conformance.awaiting import begun, waiting
 from cgk_jobs.testing.conformance.case import SECOND, Driver, StoreCase, subscription
 
-__all__ = ["WakingSuite"]
+__all__ = ["DEMAND", "WakingSuite", "counted", "handed", "issued", "obsolete", "runs", "seqs"]
 
 DEMAND = Demand("vendor", ahead=3_600 * SECOND)
 
@@ -55,7 +51,7 @@ def runs(*stored: Stored) -> list[int]:
 
 
 class WakingSuite(StoreCase):
-    """The verbs of ``engine/wakeups.py``."""
+    """``issue_wakeups``, ``acknowledge_wakeups``, ``obsolete_wakeups``."""
 
     # -- the outbox --------------------------------------------------------------------------------------------------
 
@@ -98,10 +94,13 @@ class WakingSuite(StoreCase):
         assert await ledger.store.acknowledge_wakeups("vendor", []) == 0
 
     async def test_the_ones_never_acknowledged_come_first(self, ledger: Driver) -> None:
+        await ledger.store.active_provider("vendor")
         old = await ledger.send("a")
         await issued(ledger)
         new, late = await ledger.send("b"), await ledger.send("c", delay=60)
         ledger.clock.advance(10)
+        assert seqs(await issued(ledger, provider="other", most=1)) == runs(new), "another's are left to it"
+        # At a provider that is neither the active one nor the one that asks, it is as if it had none.
         assert seqs(await issued(ledger)) == runs(old, new, late)
 
     async def test_one_not_acknowledged_whose_run_is_gone_is_forgotten(self, ledger: Driver) -> None:
@@ -126,6 +125,17 @@ class WakingSuite(StoreCase):
         assert await obsolete(ledger) == [], "the provider never had it"
         assert await counted(ledger) == Outstanding(unacknowledged=1)
 
+    async def test_a_refused_one_is_neither_taken_back_nor_takes_room(self, ledger: Driver) -> None:
+        for _ in range(3):
+            await ledger.send()
+        records = await issued(ledger, per_queue=2)
+        await ledger.store.acknowledge_wakeups("vendor", [(record.id, "", "too large") for record in records])
+        (claim,) = await ledger.claim(1)
+        (third,) = await handed(ledger, per_queue=2)
+        assert third.run_seq not in seqs(records)
+        await ledger.settle(claim)
+        assert await obsolete(ledger) == []
+
     # -- how many, and in which order --------------------------------------------------------------------------------
 
     async def test_tenants_take_turns(self, ledger: Driver) -> None:
@@ -133,7 +143,11 @@ class WakingSuite(StoreCase):
         small = [await ledger.send("small") for _ in range(3)]
         (front,) = await issued(ledger, most=1)
         records = [front, *await issued(ledger, per_queue=6)]
-        assert sorted(seqs(records)) == sorted(runs(*big[:3], *small))
+        assert [sorted(one.tenant_id for one in records[place : place + 2]) for place in (0, 2, 4)] == [
+            ["big", "small"]
+        ] * 3
+        for tenant_id, stored in (("big", big[:3]), ("small", small)):
+            assert seqs([one for one in records if one.tenant_id == tenant_id]) == runs(*stored)
         assert len(await ledger.claim(6)) == 6
         assert seqs(await issued(ledger, per_queue=8)) == runs(*big[3:5])
 
@@ -181,6 +195,22 @@ class WakingSuite(StoreCase):
         assert seqs(await handed(ledger, per_queue=2)) == runs(*ready[:2], *later[:2])
         assert await issued(ledger, per_queue=2) == []
         assert seqs(await issued(ledger, per_queue=4)) == runs(ready[2], *later[2:4])
+
+    async def test_delayed_runs_of_several_queues_all_get_theirs(self, ledger: Driver) -> None:
+        await ledger.listen(subscription("slow", "slow", queue="slow"))
+        first = [await ledger.send(delay=60) for _ in range(2)]
+        second = [await ledger.send(name="slow", delay=90) for _ in range(2)]
+        records = [*await issued(ledger, per_queue=2), *await issued(ledger, per_queue=2)]
+        assert sorted(seqs(records)) == sorted(runs(*first, *second))
+
+    async def test_a_backlog_of_due_runs_is_for_now(self, ledger: Driver) -> None:
+        due = ledger.clock.micros() + SECOND
+        await ledger.store.insert([NewEvent("acme", "placed", 1, "{}", due_at=due)] * 520)
+        ledger.clock.advance(100)
+        records = await handed(ledger, most=1_000)
+        assert len(records) == 520
+        assert {record.due_at for record in records} == {ledger.clock.micros()}
+        assert await issued(ledger) == []
 
     # -- what needs none, and what needs another ---------------------------------------------------------------------
 
@@ -239,6 +269,46 @@ class WakingSuite(StoreCase):
         assert await obsolete(ledger) == [timeout.id]
         assert await counted(ledger) == Outstanding(handed=1, overdue=1, obsolete=1)
 
+    @pytest.mark.parametrize("acknowledged", [True, False])
+    async def test_one_for_later_is_replaced_when_the_run_is_due_before(
+        self, ledger: Driver, acknowledged: bool
+    ) -> None:
+        claim = await begun(ledger)
+        await waiting(ledger, claim)
+        now = ledger.clock.micros()
+        await ledger.settle(claim, "waiting", due_at=now + 600 * SECOND)
+        (timeout,) = await (handed if acknowledged else issued)(ledger)
+        await ledger.send(name="paid", payload='{"id":"1"}')
+        (again,) = await ledger.claim()
+        await ledger.settle(again, "retrying", attempt=2, due_at=now + 60 * SECOND)
+        (retry,) = await issued(ledger)
+        assert retry.due_at == now + 60 * SECOND
+        assert await obsolete(ledger) == ([timeout.id] if acknowledged else [])
+        ledger.clock.advance(10)
+        assert [one.id for one in await issued(ledger)] == [retry.id]
+        assert await counted(ledger) == Outstanding(unacknowledged=1, obsolete=int(acknowledged))
+
+    async def test_one_for_the_wrong_queue_is_replaced(self, ledger: Driver) -> None:
+        await ledger.send(delay=60)
+        (record,) = await handed(ledger)
+        await ledger.listen(subscription("sync", queue="other"))
+        (moved,) = await handed(ledger)
+        assert (moved.queue, moved.due_at) == ("other", record.due_at)
+        assert await obsolete(ledger) == [record.id]
+        await ledger.listen(subscription("sync", queue="third"))
+        ledger.clock.advance(60)
+        (again,) = await handed(ledger)
+        assert (again.queue, again.due_at) == ("third", ledger.clock.micros())
+        assert len(await ledger.claim(queues=("third",))) == 1
+
+    async def test_one_of_a_run_claimed_without_its_ring_stays_until_that_ends(self, ledger: Driver) -> None:
+        await ledger.send()
+        (record,) = await handed(ledger)
+        (claim,) = await ledger.claim()
+        assert await obsolete(ledger) == []
+        await ledger.settle(claim)
+        assert await obsolete(ledger) == [record.id]
+
     async def test_one_of_a_run_that_was_cancelled_is_taken_back(self, ledger: Driver) -> None:
         ready, late = await ledger.send(), await ledger.send(delay=600)
         records = await handed(ledger)
@@ -260,119 +330,3 @@ class WakingSuite(StoreCase):
         # Its vendor may ring it yet, and it still permits a claim.
         assert set(await ledger.store.take_wakeups([first.id, later.id])) == {first.id, later.id}
         assert seqs(await issued(ledger)) == runs(late)
-
-    # -- rings -------------------------------------------------------------------------------------------------------
-
-    async def test_a_ring_is_answered_once(self, ledger: Driver) -> None:
-        await ledger.send()
-        (record,) = await handed(ledger)
-        expected = {record.id: record._replace(reference=f"ref-{record.id}")}
-        assert await ledger.store.take_wakeups([record.id, "wnobody", record.id]) == expected
-        assert await ledger.store.take_wakeups([record.id]) == {}
-        assert await ledger.store.take_wakeups([]) == {}
-
-    async def test_one_whose_run_was_claimed_by_another_ring_is_passed_on(self, ledger: Driver) -> None:
-        first, second = await ledger.send("a"), await ledger.send("b")
-        records = {record.run_seq: record for record in await handed(ledger)}
-        rung, other = records[second.run_seqs[0]], records[first.run_seqs[0]]
-        (left,) = (await ledger.store.take_wakeups([rung.id])).values()
-        (claim,) = await ledger.claim(1)
-        assert claim.seq == first.run_seqs[0]
-        await ledger.store.pass_on_wakeups([(left, claim.tenant_id, claim.seq)])
-        assert await issued(ledger) == []
-        taken = await ledger.store.take_wakeups([other.id])
-        assert taken[other.id][:5] == (other.id, "b", second.run_seqs[0], second.nonce, "sync")
-        (claim,) = await ledger.claim(1)
-        # The run of the ring itself, or one that had none: there is nothing to pass on.
-        await ledger.store.pass_on_wakeups([(taken[other.id], "b", claim.seq), (taken[other.id], "a", 1)])
-        assert await ledger.store.count_wakeups() == {}
-
-    async def test_one_is_not_passed_on_to_a_run_that_has_its_own(self, ledger: Driver) -> None:
-        first, second = await ledger.send("a"), await ledger.send("b")
-        records = {record.run_seq: record for record in await handed(ledger)}
-        rung, other = records[second.run_seqs[0]], records[first.run_seqs[0]]
-        (left,) = (await ledger.store.take_wakeups([rung.id])).values()
-        (claim,) = await ledger.claim(1)
-        (anew,) = await handed(ledger)
-        assert anew.run_seq == second.run_seqs[0]
-        await ledger.store.pass_on_wakeups([(left, claim.tenant_id, claim.seq)])
-        assert await obsolete(ledger) == [other.id]
-        assert set(await ledger.store.take_wakeups([anew.id])) == {anew.id}
-
-    # -- providers ---------------------------------------------------------------------------------------------------
-
-    async def test_who_wakes_runs_is_changed_by_whoever_knows_the_present_state(self, ledger: Driver) -> None:
-        store = ledger.store
-        first = await store.active_provider("vendor")
-        assert (first.name, first.draining) == ("vendor", ())
-        assert await store.active_provider("another") == first
-        assert await store.activate("other", ("vendor",), first.version + 1) is None
-        assert await store.activate("other", ("vendor",), 0) is None
-        assert await store.active_provider("x") == first
-        second = await store.activate("other", ("vendor",), first.version)
-        assert second == ActiveProvider("other", ("vendor",), first.version + 1)
-        assert await store.activate("third", (), first.version) is None
-        assert await store.active_provider("x") == second
-
-    async def test_the_first_provider_may_be_said_before_anybody_asks(self, ledger: Driver) -> None:
-        said = await ledger.store.activate("other", ("vendor",), 0)
-        assert said is not None
-        assert await ledger.store.active_provider("x") == said
-
-    async def test_runs_at_the_former_provider_get_one_at_the_new(self, ledger: Driver) -> None:
-        active = await ledger.store.active_provider("vendor")
-        sent, late = await ledger.send(), await ledger.send(delay=60)
-        former = await handed(ledger)
-        # A provider that is not the active one takes over nothing of its.
-        assert await issued(ledger, provider="other") == []
-        await ledger.store.activate("other", ("vendor",), active.version)
-        records = await handed(ledger, provider="other")
-        assert seqs(records) == runs(sent, late)
-        assert sorted(await obsolete(ledger)) == sorted(record.id for record in former)
-        assert await obsolete(ledger, "other") == []
-        assert await ledger.store.count_wakeups() == {
-            "vendor": Outstanding(obsolete=2),
-            "other": Outstanding(handed=2, overdue=1),
-        }
-        assert await issued(ledger, provider="other") == []
-
-    async def test_all_of_a_provider_are_listed_by_id(self, ledger: Driver) -> None:
-        for _ in range(5):
-            await ledger.send()
-        records = sorted(record._replace(reference=f"ref-{record.id}") for record in await handed(ledger))
-        found = await ledger.store.list_wakeups("vendor", "", 3)
-        assert found + await ledger.store.list_wakeups("vendor", found[-1].id, 3) == records
-        assert await ledger.store.list_wakeups("other", "", 3) == []
-
-    # -- tenants, and relays at the same moment ----------------------------------------------------------------------
-
-    async def test_a_purge_takes_a_tenants_wakeups(self, ledger: Driver) -> None:
-        await ledger.send("acme")
-        await ledger.send("globex")
-        records = {record.tenant_id: record for record in await handed(ledger)}
-        await ledger.store.put_quotas(TenantQuotas("acme", closed=True))
-        while await ledger.store.purge("acme", 10):
-            continue
-        await ledger.store.forget_tenant("acme")
-        assert await ledger.store.take_wakeups([records["acme"].id]) == {}
-        assert set(await ledger.store.take_wakeups([records["globex"].id])) == {records["globex"].id}
-
-    @pytest.mark.parametrize("overdue", [False, True])
-    async def test_relays_at_the_same_moment_share_the_work(
-        self, ledger: Driver, tmp_path: Path, clock: TestClock, overdue: bool
-    ) -> None:
-        other = self.make_store(tmp_path, clock)
-        sent = [await ledger.send(f"t{number % 7}", delay=60 * (number % 2) or None) for number in range(60)]
-        if overdue:
-            await handed(ledger)
-            clock.advance(100)
-        demand = replace(DEMAND, most=9)
-        answers = await asyncio.gather(
-            *(store.issue_wakeups(demand) for _ in range(6) for store in (ledger.store, other))
-        )
-        found = [record for answer in answers for record in answer]
-        while more := await ledger.store.issue_wakeups(demand):
-            found += more
-        assert sorted(seqs(found)) == sorted(runs(*sent))
-        assert len({record.id for record in found}) == len(sent)
-        other.close()

@@ -13,7 +13,6 @@ from tests.integration.postgres.joining.applications import (
     NOTHING,
     SOME_KINDS,
     OrderPlaced,
-    OrderShipped,
     Shop,
     connection_of,
     order,
@@ -23,13 +22,11 @@ from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresServer
 
 from cgk_jobs import (
-    Context,
     InvalidEvent,
     InvalidTask,
     NotConfigured,
     ProviderUnavailable,
     TenantMismatch,
-    Unique,
     Unsupported,
     platform,
     tenant,
@@ -205,20 +202,6 @@ async def test_a_task_nobody_has_declared(shop: Shop) -> None:
     with psycopg.connect(shop.database.tenant_url) as connection:
         with pytest.raises(InvalidTask, match="no-such-task"):
             await shop.jobs.provider.store.insert_in(connection, [new._replace(key=None)])
-        assert connection.execute("SELECT cgk_jobs.bound_tenant()").fetchall() == [(None,)]
-    assert shop.stored() == NOTHING
-
-
-async def test_a_task_with_flow_control(shop: Shop) -> None:
-    @shop.jobs.task(on=OrderShipped, id="once", unique=Unique(by="order_id"))
-    async def once(event: OrderShipped, ctx: Context) -> None: ...
-
-    shipped = OrderShipped(tenant_id="acme", order_id="order-1")
-    with psycopg.connect(shop.database.tenant_url) as connection:
-        with pytest.raises(Unsupported, match="to once, which has flow control"):
-            await shop.jobs.send(shipped, connection=connection, key="k")
-        with pytest.raises(Unsupported, match="flow control"):
-            await shop.jobs.send_many([order(1), shipped], connection=connection)
         assert connection.execute("SELECT cgk_jobs.bound_tenant()").fetchall() == [(None,)]
     assert shop.stored() == NOTHING
 

@@ -107,15 +107,8 @@ class JoinedSending:
         """Store what can be; the events whose keys may be free when they are tried again."""
         nonces = {place: self._nonces.draw() for place in events}
         rows = [_row(place, nonces[place], event) for place, event in events.items()]
-        answer = await self._ask(connection, "send_in_transaction", events=rows)
-        if answer["flowing"]:
-            raise Unsupported(
-                f"{FEATURE} to {', '.join(answer['flowing'])}, which has flow control,",
-                LEDGER,
-                "What becomes of such an event depends on others, which your transaction would keep waiting: send it after the "
-                "commit, with key=.",
-            )
-        for place, event_seq, run_seqs in answer["stored"] or ():
+        stored = await self._ask(connection, "send_in_transaction", events=rows)
+        for place, event_seq, run_seqs in stored or ():
             answers[place] = Stored(event_seq, nonces[place], tuple(run_seqs))
         left = {place: event for place, event in events.items() if place not in answers}
         if not left:
@@ -148,7 +141,7 @@ class JoinedSending:
         row = await connection.row(QUERIES[name], json.dumps({"now": self._database.now, **values}))
         if row is None:
             raise ProviderUnavailable("the connection gave no answer: is it one to PostgreSQL?")
-        return json.loads(row[0])
+        return None if row[0] is None else json.loads(row[0])
 
     async def _forget(self, events: Sequence[NewEvent]) -> None:
         """Delete keys whose time is over: the application's login must not, so the engine does, in a transaction of its own."""

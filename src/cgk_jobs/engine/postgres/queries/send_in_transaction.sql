@@ -1,9 +1,9 @@
 -- Events into the application's own transaction, each with a run for every task that listens. Runs are stored as scheduled, due
 -- at once: their place in the fair order is the engine's to give, after the commit. The only parameter is a JSON text, which
 -- every driver can send. Settings are read here and not taken from memory: the transaction may see older ones.
--- A key that is in use keeps its event out; one that another transaction has just taken is waited for. Nothing is stored where a
--- task that listens has flow control. Answers, as JSON, these tasks, and for each event that was stored its place, its number and
--- those of its runs. Numbers are drawn as insert_runs.sql draws them.
+-- A key that is in use keeps its event out; one that another transaction has just taken is waited for. What becomes of a run of a
+-- task with flow control is decided after the commit, too: it is marked as arriving. Answers, as JSON, for each event that was
+-- stored its place, its number and those of its runs. Numbers are drawn as insert_runs.sql draws them.
 -- Types are qualified: a session may have a temporary one by the name of text.
 WITH asked AS MATERIALIZED (
     SELECT $1::pg_catalog.text::pg_catalog.json AS of
@@ -40,7 +40,7 @@ WITH asked AS MATERIALIZED (
 ), storable AS MATERIALIZED (
     SELECT e.*, d.base, EXISTS (SELECT FROM runs r WHERE r.place = e.place) AS heard
     FROM events e JOIN draws d ON d.place = e.place AND d.draw = 0
-    WHERE (e.task IS NULL OR EXISTS (SELECT FROM runs r WHERE r.place = e.place)) AND NOT EXISTS (SELECT FROM targets t WHERE t.flow <> '')
+    WHERE (e.task IS NULL OR EXISTS (SELECT FROM runs r WHERE r.place = e.place))
 ), taken AS (
     INSERT INTO cgk_jobs.idempotency_keys (event_seq, nonce, expires_at, tenant_id, event, key, payload, run_seqs)
     SELECT s.base, s.nonce, s.key_until, s.tenant_id, s.keyed_by, s.key, s.payload,
@@ -55,11 +55,11 @@ WITH asked AS MATERIALIZED (
     WHERE s.key IS NULL OR EXISTS (SELECT FROM taken k WHERE k.tenant_id = s.tenant_id AND k.event = s.keyed_by AND k.key = s.key)
 ), stored AS (
     INSERT INTO cgk_jobs.runs (seq, nonce, event_seq, due_at, expires_at, created_at, event_version, rank, lane, tenant_id, task,
-        queue, state, event_name, payload, tags, direct)
+        queue, state, event_name, payload, tags, direct, arriving)
     SELECT r.seq, f.nonce, f.base, coalesce(f.due_at, c.now),
         coalesce(f.due_at, c.now) + round((coalesce(f.expires, r.expires) * 1000000)::numeric)::bigint, c.now, f.version, r.rank,
         coalesce(f.lane, r.lane), f.tenant_id, r.task, r.queue, 'scheduled', f.name, f.payload, concat_ws(',', nullif(r.tags, ''),
-        nullif(f.tags, '')), f.task IS NOT NULL OR f.due_at IS NOT NULL
+        nullif(f.tags, '')), f.task IS NOT NULL OR f.due_at IS NOT NULL, r.flow <> ''
     FROM fresh f JOIN runs r ON r.place = f.place CROSS JOIN current c
 ), tagged AS (
     INSERT INTO cgk_jobs.run_tags (run_seq, tenant_id, tag)
@@ -71,7 +71,5 @@ WITH asked AS MATERIALIZED (
     INSERT INTO cgk_jobs.unrouted_events (seq, nonce, created_at, version, tenant_id, name, payload, arriving)
     SELECT f.base, f.nonce, c.now, f.version, f.tenant_id, f.name, f.payload, f.due_at IS NULL FROM fresh f CROSS JOIN current c WHERE NOT f.heard
 )
-SELECT json_build_object(
-    'flowing', (SELECT json_agg(DISTINCT t.task) FROM targets t WHERE t.flow <> ''),
-    'stored', (SELECT json_agg(json_build_array(f.place, f.base, ARRAY(SELECT r.seq FROM runs r WHERE r.place = f.place ORDER BY r.number)))
-        FROM fresh f))::pg_catalog.text
+SELECT (SELECT json_agg(json_build_array(f.place, f.base, ARRAY(SELECT r.seq FROM runs r WHERE r.place = f.place ORDER BY r.number)))
+    FROM fresh f)::pg_catalog.text

@@ -11,6 +11,7 @@ from cgk_jobs.examples.commerce import build
 from cgk_jobs.examples.commerce.application import Commerce
 from cgk_jobs.examples.commerce.chosen_times import CHOSEN_TIMES
 from cgk_jobs.examples.commerce.demo.ledger import Ledger
+from cgk_jobs.examples.commerce.payout_approvals import PayoutDecided
 from cgk_jobs.examples.commerce.vendors import VendorDoubles
 from cgk_jobs.tasks.task import Middleware
 
@@ -58,6 +59,7 @@ def application(
             chosen.tasks.add(task)
     jobs = ledger.jobs(clock)
     jobs.include(chosen)
+    jobs.events.add(PayoutDecided)
     return jobs, shop
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cgk_jobs import Context, Event, TaskGroup
+from cgk_jobs import Batch, Context, Event, TaskGroup
 from cgk_jobs.events.catalogue.commerce import OrderPaid
 from cgk_jobs.examples.commerce.policies import DEFAULT, SHORT, STANDARD, VENDOR_BATCH
 from cgk_jobs.examples.commerce.simulation import simulated
@@ -17,6 +17,8 @@ __all__ = ["Purchase", "tasks"]
 TAGS = ("ad-platforms",)
 SIMULATED = ("ad-platforms", "simulated")
 PLATFORMS = ("ga4", "meta", "tiktok")
+PAID_TOGETHER = Batch(50, seconds=5)
+"""Orders of a tenant that are reported in one run: a sale's rush makes a few runs, and nobody waits for an advertisement."""
 
 
 class Purchase(Event):
@@ -61,21 +63,18 @@ def _purchases(group: TaskGroup, app: Commerce) -> None:
         """Report a purchase to TikTok; false if it was reported before."""
         return await report_purchase("tiktok", purchase)
 
-    @group.task(on=OrderPaid, id="order-pixel-events", retry=DEFAULT, tags=TAGS)
-    async def order_pixel_events(event: OrderPaid, ctx: Context) -> int:
-        """Report a paid order to every platform, a step each; says to how many it was new."""
+    async def report_all(platform: str, events: list[OrderPaid]) -> int:
         new = 0
-        for platform in PLATFORMS:
-            new += await ctx.step(
-                platform,
-                report,
-                platform,
-                event.order_id,
-                event.total_amount_cents,
-                event.currency,
-                tenant_id=ctx.tenant_id,
+        for event in events:
+            new += await report(
+                platform, event.order_id, event.total_amount_cents, event.currency, tenant_id=event.tenant_id
             )
         return new
+
+    @group.task(on=OrderPaid, id="order-pixel-events", retry=DEFAULT, batch=PAID_TOGETHER, tags=TAGS)
+    async def order_pixel_events(events: list[OrderPaid], ctx: Context) -> int:
+        """Report paid orders to every platform, a step each; says how often an order was new to a platform."""
+        return sum([await ctx.step(platform, report_all, platform, events) for platform in PLATFORMS])
 
 
 def _costs(group: TaskGroup) -> None:

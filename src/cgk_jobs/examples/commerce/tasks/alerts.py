@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from cgk_jobs import Event, TaskGroup
+from cgk_jobs import Event, TaskGroup, Throttle
 from cgk_jobs.examples.commerce import alerting
 from cgk_jobs.examples.commerce.alerting import Severity
 from cgk_jobs.examples.commerce.policies import SWIFT, TEXT_RATES_PER_RECIPIENT, URGENT
@@ -16,6 +16,7 @@ __all__ = ["severity_of", "tasks"]
 
 TAGS = ("alerts",)
 HIGH_VALUE_CENTS = 50_000
+ONCE_AN_HOUR = Throttle(1, 3600, by="figure")
 MONEY_COMPONENTS = ("billing", "payouts", "treasury")
 
 
@@ -133,9 +134,9 @@ def _operations(group: TaskGroup, app: Commerce) -> None:
         title = f"{failure.service} failed {failure.failures} times"
         return await alerting.raise_alert(app, alert_id, "error", title, failure.message)
 
-    @group.task(id="unusual-activity-alert", retry=SWIFT, tags=TAGS)
+    @group.task(id="unusual-activity-alert", retry=SWIFT, throttle=ONCE_AN_HOUR, tags=TAGS)
     async def unusual_activity_alert(activity: UnusualActivity) -> bool:
-        """Warn about a volume far from normal."""
+        """Warn about a volume far from normal. Whatever measures it may report it every minute: one report an hour is taken."""
         alert_id = alerting.hourly("unusual", activity.figure, app.now())
         message = f"{activity.value} instead of about {activity.usual}"
         return await alerting.raise_alert(app, alert_id, "warning", f"Unusual: {activity.figure}", message)

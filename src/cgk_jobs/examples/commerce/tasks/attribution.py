@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cgk_jobs import Context, Retry, TaskGroup, Tick
-from cgk_jobs.clock import to_micros
+from cgk_jobs.clock import from_micros, to_micros
 from cgk_jobs.events.catalogue.attribution import (
     AttributionExport,
     AttributionRecalculate,
@@ -14,10 +14,11 @@ from cgk_jobs.events.catalogue.attribution import (
     ConversionRecorded,
 )
 from cgk_jobs.examples.commerce import channels
-from cgk_jobs.examples.commerce.days import DAY, closed_days
+from cgk_jobs.examples.commerce.days import DAY, closed_days, span
 from cgk_jobs.examples.commerce.payloads import OrderIds
 from cgk_jobs.examples.commerce.policies import STANDARD, VENDOR_TWICE
 from cgk_jobs.examples.commerce.simulation import simulated
+from cgk_jobs.tasks.task import Task
 
 if TYPE_CHECKING:
     from cgk_jobs.examples.commerce.application import Commerce
@@ -33,14 +34,16 @@ HALF_AN_HOUR = 1800
 def tasks(app: Commerce) -> TaskGroup:
     """The tasks of this category."""
     group = TaskGroup()
-    _credits(group, app)
-    _reconciliation(group, app)
-    _figures(group, app)
+    recalculate = _credits(group, app)
+    reconcile = _reconciliation(group, app)
+    _figures(group, app, recalculate, reconcile)
     _vendors(group)
     return group
 
 
-def _credits(group: TaskGroup, app: Commerce) -> None:
+def _credits(group: TaskGroup, app: Commerce) -> Task[Any]:
+    """Declares them; the task that credits orders anew."""
+
     @group.task(on=ConversionRecorded, id="analytics-process-attribution", retry=STANDARD, tags=TAGS)
     async def process_attribution(event: ConversionRecorded, ctx: Context) -> int:
         """Score one conversion under all five models and publish each; says among how many contacts it was shared."""
@@ -92,8 +95,12 @@ def _credits(group: TaskGroup, app: Commerce) -> None:
         ]
         return sum(await ctx.map(recalculate_on_request, days, concurrency=RECENT_DAYS))
 
+    return recalculate_on_request
 
-def _reconciliation(group: TaskGroup, app: Commerce) -> None:
+
+def _reconciliation(group: TaskGroup, app: Commerce) -> Task[Any]:
+    """Declares them; the task that looks again at selected orders."""
+
     @group.cron("45 * * * *", tenants="each", id="attribution-order-reconciliation", retry=VENDOR_TWICE, tags=TAGS)
     async def order_reconciliation(tick: Tick) -> int:
         """Queue the orders of the last day that nobody credited; says how many."""
@@ -114,13 +121,30 @@ def _reconciliation(group: TaskGroup, app: Commerce) -> None:
         with app.shops.current() as db:
             return channels.retry_unattributed(db)
 
+    return order_reconciliation_manual
 
-def _figures(group: TaskGroup, app: Commerce) -> None:
+
+def _figures(group: TaskGroup, app: Commerce, recalculate: Task[Any], reconcile: Task[Any]) -> None:
     @group.cron("10 2 * * *", tenants="each", id="attribution-daily-metrics", retry=VENDOR_TWICE, tags=TAGS)
-    async def daily_metrics(tick: Tick) -> None:
-        """Sum orders and revenue per channel of the days since the last tick."""
+    async def daily_metrics(tick: Tick, ctx: Context) -> None:
+        """Sum orders and revenue per channel of the days since the last tick, once their credits are as they should be.
+
+        The two tasks that see to the credits run side by side, and this one holds no worker meanwhile.
+        """
+        days = closed_days(tick)
+        start, end = span(days[0], days[-1])
+
+        def queued() -> list[str]:
+            with app.shops.current() as db:
+                return channels.queued_in(db, start, end)
+
+        waiting = OrderIds(tenant_id=ctx.tenant_id, order_ids=await ctx.step("queued", queued))
+        credited = AttributionRecalculate(
+            tenant_id=ctx.tenant_id, start_date=from_micros(start), end_date=from_micros(end)
+        )
+        await ctx.gather(ctx.call(recalculate, credited), ctx.call(reconcile, waiting))
         with app.shops.current() as db:
-            for day in closed_days(tick):
+            for day in days:
                 channels.measure_day(db, day)
 
     def build_exports(export_id: str | None = None) -> int:

@@ -16,7 +16,7 @@ from cgk_jobs.events.catalogue.payouts import (
     PayoutRequested,
 )
 from cgk_jobs.events.catalogue.treasury import TreasuryTopupSucceeded
-from cgk_jobs.examples.commerce import earnings, paying, treasury
+from cgk_jobs.examples.commerce import earnings, paying, payout_approvals, treasury
 from cgk_jobs.examples.commerce.days import closed_days, month_before, span
 from cgk_jobs.examples.commerce.policies import DEFAULT, MONEY, STANDARD, VENDOR_BATCH
 from cgk_jobs.examples.commerce.tasks.commissions import declare_commissions
@@ -46,7 +46,8 @@ def _paying(group: TaskGroup, app: Commerce) -> None:
     async def pay(event: PayoutRequested, ctx: Context, by: tuple[Provider, ...]) -> str:
         with app.shops.current() as db:
             paying.request(db, event.payout_id, event.creator_id, event.amount_cents, event.currency, app.now())
-        return await paying.execute(app, ctx, event.payout_id, by)
+        answer = await paying.execute(app, ctx, event.payout_id, by)
+        return await payout_approvals.ask(app, ctx, event.payout_id) if answer == "requested" else answer
 
     # A request starts both; the creator's provider decides which of them pays.
 

@@ -12,8 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cgk_jobs.testing.peers.qstash.broker import Broker
-from cgk_jobs.testing.peers.qstash.faults import Faults
+from cgk_jobs.testing.peers.qstash.broker import Asked, Broker
 from cgk_jobs.testing.peers.qstash.messages import Message, Rejected, new_id, read_message
 from cgk_jobs.testing.peers.qstash.schedule import Schedule
 from cgk_jobs.wire.json import loads
@@ -30,7 +29,7 @@ def make_api(broker: Broker, token: str, keys: Callable[[], tuple[str, str]], ro
     api = _Api(broker, keys, rotate)
 
     def route(path: str, handler: _Handler, *methods: str) -> Route:
-        return Route(path, _guarded(handler, broker.faults, token), methods=list(methods))
+        return Route(path, _guarded(handler, broker, token), methods=list(methods))
 
     return Starlette(
         routes=[
@@ -54,8 +53,12 @@ def make_api(broker: Broker, token: str, keys: Callable[[], tuple[str, str]], ro
     )
 
 
-def _guarded(handler: _Handler, faults: Faults, token: str) -> _Handler:
+def _guarded(handler: _Handler, broker: Broker, token: str) -> _Handler:
+    faults = broker.faults
+
     async def guarded(request: Request) -> Response:
+        target = request.scope["raw_path"].decode("latin-1")
+        broker.asked.append(Asked(request.method, target, dict(request.headers), await request.body()))
         if faults.slow:
             await asyncio.sleep(faults.slow)
         given = request.headers.get("authorization", "").removeprefix("Bearer ") or request.query_params.get(

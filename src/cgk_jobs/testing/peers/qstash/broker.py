@@ -23,12 +23,21 @@ from cgk_jobs.testing.peers.qstash.tokens import sign
 from cgk_jobs.wire.json import dumps
 from cgk_jobs.wire.pauses import pause_by
 
-__all__ = ["Broker", "Rung"]
+__all__ = ["Asked", "Broker", "Rung"]
 
 DEDUPLICATED_FOR = 600.0
 """Seconds."""
 LONGEST_WAIT = 86_400.0
 _ASKED = pause_by("retry-after", "x-ratelimit-reset", "x-ratelimit-reset-requests", "x-ratelimit-reset-tokens")
+
+
+class Asked(NamedTuple):
+    """A request that came, before it was looked at. ``target``: without the query."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
 
 
 class Rung(NamedTuple):
@@ -49,6 +58,7 @@ class Broker:
         self.dead: dict[str, Message] = {}
         self.schedules: dict[str, Schedule] = {}
         self.log: list[dict[str, Any]] = []
+        self.asked: list[Asked] = []
         self.rung: list[Rung] = []
         self.billed = 0
         self._heap: list[tuple[float, int, Message]] = []

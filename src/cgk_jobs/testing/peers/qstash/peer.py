@@ -12,7 +12,7 @@ from typing import Self
 from cgk_jobs.clock import Clock, SystemClock
 from cgk_jobs.testing.peers.loopback import Loopback
 from cgk_jobs.testing.peers.qstash.api import make_api
-from cgk_jobs.testing.peers.qstash.broker import Broker, Rung
+from cgk_jobs.testing.peers.qstash.broker import Asked, Broker, Rung
 from cgk_jobs.testing.peers.qstash.faults import Faults, Limits
 from cgk_jobs.testing.peers.qstash.messages import Message
 from cgk_jobs.testing.peers.qstash.schedule import Schedule
@@ -45,7 +45,7 @@ class QStashPeer:
         self._broker = Broker(
             clock or SystemClock(), self.limits, self.faults, patience, lambda: self.current_signing_key
         )
-        self._server = Loopback(make_api(self._broker, self.token, self.keys, self.rotate))
+        self._server = Loopback(make_api(self._broker, self.token, self.signing_keys, self.rotate))
         self._ringing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -76,7 +76,7 @@ class QStashPeer:
             "JOBS_PUBLIC_URL": public_url,
         }
 
-    def keys(self) -> tuple[str, str]:
+    def signing_keys(self) -> tuple[str, str]:
         """The current signing key and the next."""
         return self.current_signing_key, self.next_signing_key
 
@@ -100,6 +100,11 @@ class QStashPeer:
         return self._broker.schedules
 
     @property
+    def asked(self) -> list[Asked]:
+        """The requests that came, in their order."""
+        return self._broker.asked
+
+    @property
     def rung(self) -> list[Rung]:
         """The calls that were made, in the order they ended."""
         return self._broker.rung
@@ -108,6 +113,10 @@ class QStashPeer:
     def billed(self) -> int:
         """Deliveries, tries and callbacks: what the service charges for."""
         return self._broker.billed
+
+    def ring(self, schedule: Schedule) -> None:
+        """Let a schedule ring now, whatever its time."""
+        self._broker.ring_schedule(schedule)
 
     async def settled(self) -> None:
         """Ring what is due by now, and wait until every call has ended and nothing more is due."""

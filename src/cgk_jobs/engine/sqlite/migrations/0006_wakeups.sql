@@ -1,4 +1,4 @@
--- Wake-ups at providers that call the application when a run is due. Empty where workers claim by themselves.
+-- Oldest code: schema 4. Wake-ups at providers that call the application when a run is due. Empty where workers claim by themselves.
 
 CREATE TABLE wakeups (
     tenant_id TEXT NOT NULL, id TEXT NOT NULL,

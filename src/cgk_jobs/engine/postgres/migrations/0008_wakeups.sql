@@ -1,4 +1,4 @@
--- Wake-ups at providers that call the application when a run is due. Empty where workers claim by themselves.
+-- Oldest code: schema 5. Wake-ups at providers that call the application when a run is due. Empty where workers claim by themselves.
 
 CREATE TABLE cgk_jobs.wakeups (
     run_seq bigint NOT NULL, run_nonce bigint NOT NULL,
@@ -28,10 +28,17 @@ CREATE TABLE cgk_jobs.active_provider (
     version bigint NOT NULL, only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), name text NOT NULL, draining text[] NOT NULL
 );
 
+-- Signed calls that were accepted, so that none is accepted twice. They belong to the installation: no tenant's data is in them.
+CREATE TABLE cgk_jobs.seen_calls (until bigint NOT NULL, key text COLLATE "C" PRIMARY KEY);
+CREATE INDEX seen_calls_by_age ON cgk_jobs.seen_calls (until);
+
 ALTER TABLE cgk_jobs.wakeups ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE cgk_jobs.active_provider ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY worker_all ON cgk_jobs.wakeups TO cgk_jobs_worker USING (true) WITH CHECK (true);
+ALTER TABLE cgk_jobs.seen_calls ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY worker_all ON cgk_jobs.active_provider TO cgk_jobs_worker USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON cgk_jobs.wakeups, cgk_jobs.active_provider TO cgk_jobs_worker;
+CREATE POLICY worker_all ON cgk_jobs.seen_calls TO cgk_jobs_worker USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON cgk_jobs.wakeups, cgk_jobs.active_provider, cgk_jobs.seen_calls TO cgk_jobs_worker;
 -- No samples of tenants' names: see 0002.
 ALTER TABLE cgk_jobs.wakeups ALTER tenant_id SET STATISTICS 0;
+ALTER TABLE cgk_jobs.seen_calls ALTER key SET STATISTICS 0;
