@@ -22,11 +22,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.reliability.application import Quick
+from tests.reliability.neighbours import CONCURRENCY, Neighbours, Work
 from tests.reliability.postgres import scenarios
 from tests.reliability.postgres.claim_costs import assert_flat
 from tests.reliability.postgres.contention import everything_at_once
 from tests.reliability.postgres.guessing import guess
-from tests.reliability.postgres.neighbours import CONCURRENCY, Neighbours, Work
 from tests.reliability.postgres.processes import ServerFleet, work_unheard
 from tests.reliability.postgres.transactions import transactions_that_end_anyhow
 from tests.servers.ledgers import Ledgers

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     if request.param == "sqlite":
 
         def execute(statement: str) -> object:
-            with sqlite3.connect(tmp_path / "jobs.db", timeout=20) as connection:
+            with closing(sqlite3.connect(tmp_path / "jobs.db", timeout=20)) as connection, connection:
                 return connection.execute(statement)
 
         jobs = Jobs(f"sqlite:///{tmp_path / 'jobs.db'}")

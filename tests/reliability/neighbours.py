@@ -13,7 +13,7 @@ __all__ = ["CONCURRENCY", "Neighbours", "Work"]
 CONCURRENCY = 4
 
 
-class Work(Event, name="neighbours.server_work"):
+class Work(Event, name="neighbours.work"):
     number: int = 0
 
 
