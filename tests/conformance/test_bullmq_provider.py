@@ -26,7 +26,7 @@ class BullmqSite(Site):
         self._folder, self._server = folder, server
         self._made: list[Jobs] = []
         self._seen: list[str] = []
-        self.redis: Any = redis.asyncio.from_url(server.url, decode_responses=True)  # pyright: ignore[reportUnknownMemberType]
+        self.redis: Any = redis.asyncio.from_url(server.url, decode_responses=True)
 
     def make_jobs(self) -> Jobs:
         path = self._folder / "jobs.db"
@@ -99,7 +99,7 @@ class BullmqSite(Site):
 
     @asynccontextmanager
     async def doubling(self) -> AsyncGenerator[None, None]:
-        from bullmq import Queue  # type: ignore[import-untyped]
+        from bullmq import Queue
 
         queue: Any = Queue("cgk-shop-default", {"connection": self._server.url})
         add = queue.backend

@@ -101,7 +101,7 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
     def execute_there(statement: str) -> object:
         with psycopg.connect(database.admin_url, autocommit=True) as connection:
-            return connection.execute(statement)
+            return connection.execute(statement.encode())
 
     jobs = Jobs(database.worker_url)
     yield Ledger(jobs, execute_there, False)

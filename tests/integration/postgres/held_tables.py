@@ -22,7 +22,7 @@ async def held(
 ) -> AsyncGenerator[asyncio.Task[T], None]:
     """The block runs while ``begin`` waits to write to ``table``; after it the task goes on."""
     with psycopg.connect(admin_url) as holder, psycopg.connect(admin_url, autocommit=True) as looker:
-        holder.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        holder.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
         task = asyncio.create_task(begin())
         while looker.execute(_WAITING, (table,)).fetchone() != (1,):
             assert not task.done(), "it never came to the table"

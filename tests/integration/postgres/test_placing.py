@@ -37,7 +37,7 @@ def burst(count: int, name: str = "placed", **options: object) -> list[NewEvent]
 
 def column(database: LedgerDatabase, query: str) -> list[object]:
     with psycopg.connect(database.admin_url) as connection:
-        return [row[0] for row in connection.execute(query).fetchall()]
+        return [row[0] for row in connection.execute(query.encode()).fetchall()]
 
 
 def places(database: LedgerDatabase) -> list[object]:

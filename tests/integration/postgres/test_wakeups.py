@@ -76,7 +76,9 @@ async def test_relays_and_rings_at_once_leave_each_run_one_and_nobody_waits_in_a
         work += [store.obsolete_wakeups("vendor", 50) for store in stores]
         work += [
             other.acknowledge_wakeups("vendor", [(record.id, "y", None) for record in records]),
-            other.pass_on_wakeups([(record, *claim.key) for record, claim in zip(left, claims, strict=False)]),
+            other.pass_on_wakeups(
+                [(record, claim.tenant_id, claim.seq) for record, claim in zip(left, claims, strict=False)]
+            ),
             ledger.store.take_wakeups([record.id for record in left[:2]]),
         ]
         choice.shuffle(work)

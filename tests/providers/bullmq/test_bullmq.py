@@ -9,13 +9,13 @@ import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from bullmq import Queue  # type: ignore[import-untyped]
+from bullmq import Queue
 from tests.servers.redis import RedisServer
 
-from cgk_jobs import Event, Jobs, NotConfigured, Retry, Unsupported, across_tenants
+from cgk_jobs import Event, JobProvider, Jobs, NotConfigured, Retry, Unsupported, across_tenants
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.settings import Settings
 
@@ -255,4 +255,4 @@ async def test_a_provider_that_brings_nothing_refuses_a_source(server: RedisServ
     async with working(jobs):
         pass  # a source of a provider that is not in use waits for it
     with pytest.raises(Unsupported, match="qstash"):
-        jobs._foreign.connect(type("Provider", (), {"name": "qstash"})())
+        jobs._foreign.connect(cast("JobProvider", type("Provider", (), {"name": "qstash"})()))

@@ -65,7 +65,7 @@ def jobs(signing: None, jobs_harness: JobsHarness) -> Jobs:
 def asker(jobs: Jobs, links: list[ApprovalLink], match: Any = "payout_id", **options: Any) -> None:
     @jobs.task(on=Asked, id="asker", retry=Retry(max_attempts=2, initial=1, jitter=False))
     async def ask(event: Asked, ctx: Context) -> str:
-        links.append(ctx.approval_link(Decided, match, **{"expires": THREE_DAYS} | options))
+        links.append(ctx.approval_link(Decided, match, **{"expires": THREE_DAYS, **options}))
         try:
             decided = await ctx.wait_for(Decided, "payout_id", timeout=THREE_DAYS)
         except WaitTimeout:
@@ -339,7 +339,7 @@ async def test_bad_links_are_refused_when_they_are_made(
     @jobs.task(on=Asked, retry=ONCE)
     async def handler(event_: Asked, ctx: Context) -> None:
         try:
-            ctx.approval_link(event, **{"expires": 60} | options)
+            ctx.approval_link(event, **{"expires": 60, **options})
         except Exception as refusal:
             found.append(refusal)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cgk_jobs.engine.postgres.placing import Places
+from cgk_jobs.engine.postgres.placing import Places, Steps
 from cgk_jobs.engine.quotas import Crossing
 from cgk_jobs.engine.records import NewEvent, Stored, Subscription
 from cgk_jobs.wire.ids import Nonces
@@ -27,7 +27,7 @@ class Batch:
         self._nonces = nonces
         self._kinds: dict[_Kind, list[_Row]] = {}
         self._places: dict[_Kind, list[int]] = {}
-        self._steps: dict[tuple[str, str], float] = {}
+        self._steps = Steps()
         self._costs: dict[str, float] = {}
         self._unrouted: list[tuple[int, str, str, int, str]] = []
         self._events: list[tuple[int, int, int]] = []
@@ -92,8 +92,7 @@ class Batch:
             cost = self._costs.get(tenant_id)
             if cost is None:
                 cost = self._costs[tenant_id] = self._given.cost(tenant_id)
-            key = (tenant_id, target.queue)
-            step = self._steps[key] = self._steps.get(key, 0.0) + cost
+            step = self._steps.next(tenant_id, target.queue, lane, cost)
         elif self.first_due is None or due_at < self.first_due:
             self.first_due = due_at
         rows.append((first, number, nonce, tenant_id, event.payload, vstart, step, asked, due_at,

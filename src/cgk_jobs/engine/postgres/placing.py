@@ -21,7 +21,7 @@ from typing import Self
 from cgk_jobs.clock import monotonic
 from cgk_jobs.engine.postgres.database import Work
 
-__all__ = ["PUBLISH_EVERY", "Places", "Placing"]
+__all__ = ["PUBLISH_EVERY", "Places", "Placing", "Steps"]
 
 PUBLISH_EVERY = 0.05
 """Seconds between two publications of the clocks."""
@@ -66,6 +66,27 @@ class _Opened:
         self.clock = clock
         self.before = self.last = clock.last
         self.sum = 0.0
+
+
+class Steps:
+    """How far the runs of one statement lie apart, where it asks the shared clocks: those know of none of them yet.
+
+    A run is behind those before it in the statement; one of higher priority only behind those of its own and higher ones.
+    """
+
+    def __init__(self) -> None:
+        self._all: dict[tuple[str, str], float] = {}
+        self._preferred: dict[tuple[str, str], dict[int, float]] = {}
+
+    def next(self, tenant_id: str, queue: str, lane: int, cost: float) -> float:
+        """The step of the next run."""
+        key = (tenant_id, queue)
+        step = self._all[key] = self._all.get(key, 0.0) + cost
+        if lane <= 0:
+            return step
+        lanes = self._preferred.setdefault(key, {})
+        lanes[lane] = lanes.get(lane, 0.0) + cost
+        return sum(taken for number, taken in lanes.items() if number >= lane)
 
 
 class Placing:

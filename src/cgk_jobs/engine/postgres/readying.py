@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cgk_jobs.engine.postgres.configuration import Configuration
 from cgk_jobs.engine.postgres.database import Work
-from cgk_jobs.engine.postgres.placing import Placing
+from cgk_jobs.engine.postgres.placing import Placing, Steps
 
 __all__ = ["Waiting", "make_ready", "release", "release_anew", "release_backlog"]
 
@@ -28,13 +28,13 @@ async def make_ready(work: Work, placing: Placing, configuration: Configuration,
     """
     if not runs:
         return
-    steps: dict[tuple[str, str], float] = {}
+    steps = Steps()
     rows: list[tuple[object, ...]] = []
     with placing.giving() as places:
         for run in runs:
             vstart, asked = places.place(run.queue, run.tenant_id, run.lane)
             cost = placing.cost(run.tenant_id)
-            step = steps[run.tenant_id, run.queue] = steps.get((run.tenant_id, run.queue), 0.0) + cost
+            step = steps.next(run.tenant_id, run.queue, run.lane, cost)
             rows.append((*run, vstart, cost, step, asked, configuration.hold_of(run.tenant_id)))
         await work.run("make_ready", configuration.now, *zip(*rows, strict=True))
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import redis.asyncio
-from bullmq import Queue  # type: ignore[import-untyped]
+from bullmq import Queue  # pyright: ignore[reportMissingTypeStubs]
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from cgk_jobs.errors import NotConfigured, ProviderUnavailable

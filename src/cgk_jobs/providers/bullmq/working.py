@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from bullmq import Worker  # type: ignore[import-untyped]
-from bullmq.custom_errors import DelayedError, UnrecoverableError  # type: ignore[import-untyped]
+from bullmq import Worker  # pyright: ignore[reportMissingTypeStubs]
+from bullmq.custom_errors import DelayedError, UnrecoverableError  # pyright: ignore[reportMissingTypeStubs]
 
 from cgk_jobs.clock import SystemClock, monotonic
 from cgk_jobs.errors import InvalidEvent, JobsError, ProviderUnavailable
@@ -124,7 +124,8 @@ async def _close(worker: Any) -> None:
 
 
 async def _ring(deliver: Deliver, job: Any, token: str) -> None:
-    data = cast("dict[str, Any]", job.data if isinstance(job.data, dict) else {})
+    raw: object = job.data
+    data = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
     queue, tenant, run, task = (str(data.get(name, "")) for name in ("queue", "tenant", "run", "task"))
     answer = await deliver(Call(str(job.id), queue, tenant, run, task))
     if answer.kind == "busy":
