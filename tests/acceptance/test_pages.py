@@ -30,6 +30,8 @@ RUN_ELSEWHERE = {
     "workflows.md": "test_workflows_page.py",
     "tenant-data.md": "test_page.py",
     "transactional-send.md": "test_page.py",
+    "qstash.md": "test_provider_pages.py",
+    "bullmq.md": "test_provider_pages.py",
 }
 """Pages whose code is run by a test of their own."""
 RUN_HERE = {"tenants.md", "tenant-wall.md", "postgres.md"}

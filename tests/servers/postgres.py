@@ -7,6 +7,7 @@ as nobody.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +25,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 __all__ = [
     "NOBODY",
@@ -91,6 +94,7 @@ class PostgresServer:
         self._binaries = binaries
         self._admin: psycopg.Connection[Any] | None = None
         self._numbers = itertools.count()
+        self._dropping = ThreadPoolExecutor(1, thread_name_prefix="drop-databases")
 
     @property
     def is_own(self) -> bool:
@@ -139,11 +143,16 @@ class PostgresServer:
     def execute(self, statement: LiteralString, *names: str) -> None:
         """Run a statement as the administrator, outside a transaction; ``{}`` in it take quoted names."""
         if self._admin is None or self._admin.closed:
-            # DROP DATABASE waits for every session of the server to take note, one that hangs in its login too.
             self._admin = psycopg.connect(
                 self.url, autocommit=True, connect_timeout=30, options="-c statement_timeout=90s"
             )
-        self._admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        try:
+            self._admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        except BaseException:
+            # A test that was broken off in the middle must not leave a connection that is busy for ever.
+            if self._admin.info.transaction_status is not TransactionStatus.IDLE:
+                self._forget_admin()
+            raise
 
     def empty_database(self) -> str:
         """The name of a new database with nothing in it."""
@@ -158,11 +167,21 @@ class PostgresServer:
         return name
 
     def drop(self, database: str) -> None:
-        """Drop a database, ending its sessions."""
-        self.execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
+        """Drop a database, ending its sessions; no test waits for it.
+
+        The server waits for every session to take note, and one that is just logging in to this very database waits for the
+        server: for some ten seconds nothing goes on then but what other connections do.
+        """
+        self._dropping.submit(self._drop, database)
+
+    def _drop(self, database: str) -> None:
+        # What can't be dropped goes with the server, or is left to whoever named the server for the tests.
+        with contextlib.suppress(psycopg.Error), psycopg.connect(self.url, autocommit=True, connect_timeout=30) as own:
+            own.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
     def close(self) -> None:
         """Stop the tests' own server and throw its data away."""
+        self._dropping.shutdown(wait=not self.is_own, cancel_futures=self.is_own)
         self._forget_admin()
         if self._keeper is not None:
             self._keeper.communicate(timeout=60)

@@ -89,7 +89,7 @@ class Delivering:
                 return STOPPING
             return await self._nothing(record)
         if ended.run != (record.tenant_id, record.run_seq):
-            await self._store.pass_on_wakeups([(record, *ended.run)])
+            await self._store.pass_on_wakeups([(record, ended.run.tenant_id, ended.run.seq)])
         return Answer("settled", outcome=ended.state or "lost")
 
     def _belongs(self, call: Call, record: WakeupRecord) -> bool:

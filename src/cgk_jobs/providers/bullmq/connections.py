@@ -25,7 +25,7 @@ ANSWER_WITHIN = 10.0
 
 class _OfLoop:
     def __init__(self, settings: RedisSettings) -> None:
-        self.client: Any = redis.asyncio.from_url(  # pyright: ignore[reportUnknownMemberType]
+        self.client: Any = redis.asyncio.from_url(
             settings.url,
             decode_responses=True,
             socket_connect_timeout=CONNECT_WITHIN,

@@ -89,7 +89,12 @@ def _worker(
         "maxStalledCount": 1_000,
     }
     worker: Any = Worker(settings.queue_name(queue) if own else queue, cast(Any, process), options)
-    worker.on("error", lambda error, *_: _logger.warning("%s: %s", settings.shown, type(error).__name__))
+
+    def said(error: object, *more: object) -> None:
+        # Not its text: it may hold what was sent.
+        _logger.warning("%s: %s", settings.shown, type(error).__name__)
+
+    worker.on("error", said)
     return worker
 
 
@@ -119,7 +124,7 @@ async def _close(worker: Any) -> None:
 
 
 async def _ring(deliver: Deliver, job: Any, token: str) -> None:
-    data: Any = job.data if isinstance(job.data, dict) else {}
+    data = cast("dict[str, Any]", job.data if isinstance(job.data, dict) else {})
     queue, tenant, run, task = (str(data.get(name, "")) for name in ("queue", "tenant", "run", "task"))
     answer = await deliver(Call(str(job.id), queue, tenant, run, task))
     if answer.kind == "busy":

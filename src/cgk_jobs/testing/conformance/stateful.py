@@ -25,6 +25,7 @@ from cgk_jobs.engine.reads import RunFilter
 from cgk_jobs.engine.records import Budgets, Claim, LogLine, NewEvent, Parent, RunRecord, TenantRecord
 from cgk_jobs.engine.states import FINAL, State, legal
 from cgk_jobs.engine.store import Store, WorkerSeat
+from cgk_jobs.errors import RunCancelled
 from cgk_jobs.runtime.entries import EventWait, JournalEntry, child_entry
 from cgk_jobs.tasks.flow import Flow
 from cgk_jobs.tasks.policy import Limit
@@ -57,6 +58,8 @@ class StoreHistories(RuleBasedStateMachine):
         self.clock = TestClock()
         self.workers: list[Driver] = []
         self.states: dict[int, State] = {}
+        self.cancelled: set[int] = set()
+        """Runs somebody has asked to cancel, with all they called."""
         self.held: dict[int, Claim] = {}
         """The present claim of each run that is claimed, as the model sees it."""
         self.lost: list[Claim] = []
@@ -184,7 +187,12 @@ class StoreHistories(RuleBasedStateMachine):
         ]  # fmt: skip
         entry = JournalEntry(name, f'{{"count":{count}}}', 1_000, pending=count)
         before = self.do(_called(store.children, claim.key, after=0, count=1_000))
-        assert self.do(_called(store.spawn, claim, entry, children, first=0, concurrency=concurrency))
+        try:
+            assert self.do(_called(store.spawn, claim, entry, children, first=0, concurrency=concurrency))
+        except RunCancelled:
+            assert claim.seq in self.cancelled
+            assert self.do(_called(store.children, claim.key, after=0, count=1_000)) == before
+            return
         made = self.do(_called(store.children, claim.key, after=0, count=1_000))
         assert len(made) == len(before) + count
         self.states |= dict.fromkeys(set(made) - set(before), "queued")
@@ -222,6 +230,7 @@ class StoreHistories(RuleBasedStateMachine):
         """Somebody cancels a run."""
         seq = data.draw(st.sampled_from(sorted(self.states)))
         self.do(_called(self.workers[who].store.cancel, [self._records()[seq].key]))
+        self.cancelled |= self._tree_of(seq)
 
     @precondition(lambda self: self.states)
     @rule(data=st.data(), who=st.integers(0, 1))
@@ -266,6 +275,13 @@ class StoreHistories(RuleBasedStateMachine):
 
     async def _read(self) -> list[RunRecord]:
         return await self.workers[0].store.reads.runs(RunFilter(None), before=None, count=10_000)
+
+    def _tree_of(self, root: int) -> set[int]:
+        """A run and all that it called, however deep."""
+        records, found = self._records(), {root}
+        while more := {seq for seq, record in records.items() if record.parent_seq in found} - found:
+            found |= more
+        return found
 
     def _records(self) -> dict[int, RunRecord]:
         return {record.seq: record for record in self.do(self._read())}
