@@ -9,17 +9,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.acceptance.pages import ROOT, blocks
 
 from cgk_jobs.settings import VARIABLES
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs" / "providers").glob("*.md"))
 OTHER_VARIABLES = {"JOBS_PROVIDER", "JOBS_PUBLIC_URL", "JOBS_DATABASE_URL", "DATABASE_URL", "CRON_TZ"}
 """Those every provider has, and a word of a vendor's that looks like one."""
-
-
-def blocks(path: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
