@@ -66,7 +66,9 @@ class Move:
 
 
 async def plan(work: Move, target: str) -> MoveReport:
-    """What there is to move; changes nothing."""
+    """What there is to move; changes nothing. Raises ``NotConfigured`` and ``Unsupported`` as the move would."""
+    if target not in CLAIMING:
+        await work.make(target).close()
     active = await work.store.active_provider(work.default)
     report = MoveReport(active.name, target)
     await _count(work.store, report)
