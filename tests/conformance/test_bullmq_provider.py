@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis.asyncio
-from tests.servers.redis import RedisServer
+from tests.servers.redis import RedisServer, left_connections
 
 from cgk_jobs import Jobs
 from cgk_jobs.providers.bullmq import connections
@@ -138,8 +138,10 @@ class BullmqSite(Site):
 
 class TestBullmq(ProviderConformance):
     @pytest.fixture(autouse=True)
-    def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _quick(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(connections, "ANSWER_WITHIN", 1.0)
+        with left_connections():
+            yield
 
     @asynccontextmanager
     async def installation(self, folder: Path) -> AsyncGenerator[Site, None]:

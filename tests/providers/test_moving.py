@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.servers.redis import RedisServer
+from tests.servers.redis import RedisServer, left_connections
 
 from cgk_jobs import Context, Event, Jobs, NotConfigured, ProviderUnavailable, Retry, Send, across_tenants
 from cgk_jobs.providers import hosting, moving
@@ -23,6 +23,12 @@ RUNS = 240
 
 class Moved(Event, name="moving.moved"):
     number: int
+
+
+@pytest.fixture(autouse=True)
+def _left() -> Iterator[None]:
+    with left_connections():
+        yield
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ Their own is redis-server or valkey-server from the PATH, else the one in the wh
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +20,7 @@ from pathlib import Path
 import pytest
 from tests.servers.postgres import free_port
 
-__all__ = ["RedisServer", "find_binary", "running_redis"]
+__all__ = ["RedisServer", "find_binary", "left_connections", "running_redis"]
 
 
 def find_binary() -> str | None:
@@ -90,3 +93,12 @@ def running_redis() -> Iterator[str]:
             yield server.url
         finally:
             server.kill()
+
+
+@contextlib.contextmanager
+def left_connections() -> Iterator[None]:
+    """Collect what BullMQ's library leaves open of connections to a Redis that was killed, before another test is blamed."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

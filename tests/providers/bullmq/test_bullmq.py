@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 from bullmq import Queue
-from tests.servers.redis import RedisServer
+from tests.servers.redis import RedisServer, left_connections
 
 from cgk_jobs import Event, JobProvider, Jobs, NotConfigured, Retry, Unsupported, across_tenants
 from cgk_jobs.providers.registry import create_provider
@@ -22,6 +22,12 @@ from cgk_jobs.settings import Settings
 
 class Ordered(Event, name="bullmq.ordered"):
     number: int = 0
+
+
+@pytest.fixture(autouse=True)
+def _left() -> Iterator[None]:
+    with left_connections():
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 from bullmq import Worker  # pyright: ignore[reportMissingTypeStubs]
 from bullmq.custom_errors import DelayedError, UnrecoverableError  # pyright: ignore[reportMissingTypeStubs]
+from redis.exceptions import RedisError
 
 from cgk_jobs.clock import SystemClock, monotonic
 from cgk_jobs.errors import InvalidEvent, JobsError, ProviderUnavailable
@@ -121,6 +123,11 @@ async def _close(worker: Any) -> None:
     for task in left:
         task.cancel()
     await asyncio.wait({closing, *left}, timeout=1.0)
+    for held in (worker.redisConnection, worker.blockingRedisConnection):
+        # Closed already, unless Redis is gone: then the library leaves them open.
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await held.conn.aclose()
 
 
 async def _ring(deliver: Deliver, job: Any, token: str) -> None:
