@@ -363,7 +363,7 @@ class Jobs(TaskGroup):
 
         In a process that was not started it works when it is called, and only then: for hosts that run no worker.
         """
-        return Site(self.provider.store, self._on_call, lambda: self._running).app()
+        return Site(self.provider.store, self, self._on_call, lambda: self._running).app()
 
     async def _on_call(self) -> Running:
         async with self._starting:

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from cgk_jobs.providers.provider import AsgiApp
-from cgk_jobs.wire.json import dumps
+from cgk_jobs.wire.asgi import Receive, Scope, Send, answer
 
-__all__ = ["Router", "reply"]
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-async def reply(send: Send, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-    """Answer with JSON."""
-    raw = dumps(body).encode()
-    named = {"content-type": "application/json", "content-length": str(len(raw)), "cache-control": "no-store"}
-    named |= headers or {}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [(name.encode("ascii"), value.encode("ascii")) for name, value in named.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": raw})
+__all__ = ["Router"]
 
 
 class Router:
@@ -39,7 +21,7 @@ class Router:
     def __init__(self, find: Callable[[str], Awaitable[AsgiApp | None]]) -> None:
         self._find = find
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "lifespan":
             await _no_lifespan(receive, send)
@@ -49,7 +31,7 @@ class Router:
             return
         found = await self._find(path_below_mount(scope))
         if found is None:
-            await reply(send, 404, {"error": "nothing is served at this path"})
+            await answer(send, 404, {"error": "nothing is served at this path"})
             return
         await found(scope, receive, send)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import JobsError
 from cgk_jobs.providers.provider import AsgiApp, Health
-from cgk_jobs.web.router import Receive, Router, Send, reply
+from cgk_jobs.web.approving import ApprovalPage, Approver
+from cgk_jobs.web.router import Router
+from cgk_jobs.wire.asgi import Receive, Scope, Send, answer
 
 __all__ = ["Site"]
+
+
+APPROVE = "/approve/"
+"""Where approval links lead."""
 
 
 class Reachable(Protocol):
@@ -34,10 +40,12 @@ class Site:
     def __init__(
         self,
         store: Store,
+        approver: Approver,
         on_call: Callable[[], Awaitable[Reachable]],
         running: Callable[[], Reachable | None],
     ) -> None:
         self._store = store
+        self._approver = approver
         self._on_call = on_call
         self._running = running
 
@@ -48,6 +56,8 @@ class Site:
     async def _find(self, path: str) -> AsgiApp | None:
         if path == "/health":
             return self._health
+        if path.startswith(APPROVE):
+            return ApprovalPage(self._approver, path.removeprefix(APPROVE))
         try:
             routes = (await self._on_call()).routes()
         except (JobsError, OSError):
@@ -59,10 +69,10 @@ class Site:
             found = routes[max(below, key=len)] if below else None
         return found
 
-    async def _health(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Up: this process claims, or could. Says no more to whoever asks."""
         if scope["method"] not in ("GET", "HEAD"):
-            await reply(send, 405, {"error": "only GET"}, {"allow": "GET, HEAD"})
+            await answer(send, 405, {"error": "only GET"}, {"allow": "GET, HEAD"})
             return
         running = self._running()
         up = running is None or running.health().ok
@@ -71,8 +81,8 @@ class Site:
                 await self._store.reads.paused()
             except (JobsError, OSError):
                 up = False
-        await reply(send, 200 if up else 503, {"status": "up" if up else "down"})
+        await answer(send, 200 if up else 503, {"status": "up" if up else "down"})
 
 
-async def _unavailable(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-    await reply(send, 503, {"error": "not available at the moment"}, {"retry-after": "5"})
+async def _unavailable(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, 503, {"error": "not available at the moment"}, {"retry-after": "5"})
