@@ -77,6 +77,12 @@ def send(folder: Path, event: str, data: str = "{}") -> str:
     return cgk(folder, "jobs", "send", event, "--tenant", "acme", "--data", data).stdout.strip()
 
 
+def _hear_the_terminal() -> None:
+    """The terminal becomes the one whose Ctrl-C the process hears, also where the tests run in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A command in a pseudo-terminal of its own."""
 
@@ -92,8 +98,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            # The terminal becomes the one whose Ctrl-C the process hears.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            preexec_fn=_hear_the_terminal,  # noqa: PLW1509
         )
         os.close(slave)
 

@@ -174,7 +174,8 @@ async def test_wake_ups_of_a_provider_that_is_gone_are_given_up(tmp_path: Path, 
         await until(handed)
         server.kill()
         report = await moved(jobs, "embedded")
-        assert (report.done, report.withdrawn, report.let_ring) == (True, 0, 6)
+        assert (report.done, report.withdrawn) == (True, 0)
+        assert report.let_ring >= 6  # more, if the process had handed some out again before it followed
         assert "does not answer" in report.trouble
         await completed(jobs, 6)
     assert effects.done == dict.fromkeys(range(6), 1)

@@ -29,7 +29,7 @@ def postgres_database(postgres_ledgers: Ledgers) -> Iterator[LedgerDatabase]:
     """A fresh ledger, dropped after the test."""
     database = postgres_ledgers.fresh()
     yield database
-    postgres_ledgers.drop(database)
+    postgres_ledgers.server.drop_later(database.name)
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ class Ledgers:
     def drop_of_folders(self) -> None:
         """Drop those of folders."""
         for database in self._of_folders.values():
-            self.drop(database)
+            self.server.drop_later(database.name)
         self._of_folders.clear()
 
     def close(self) -> None:

@@ -167,14 +167,18 @@ class PostgresServer:
         return name
 
     def drop(self, database: str) -> None:
+        """Drop a database, ending its sessions."""
+        self.execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
+
+    def drop_later(self, database: str) -> None:
         """Drop a database, ending its sessions; no test waits for it.
 
         The server waits for every session to take note, and one that is just logging in to this very database waits for the
         server: for some ten seconds nothing goes on then but what other connections do.
         """
-        self._dropping.submit(self._drop, database)
+        self._dropping.submit(self._drop_apart, database)
 
-    def _drop(self, database: str) -> None:
+    def _drop_apart(self, database: str) -> None:
         # What can't be dropped goes with the server, or is left to whoever named the server for the tests.
         with contextlib.suppress(psycopg.Error), psycopg.connect(self.url, autocommit=True, connect_timeout=30) as own:
             own.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
