@@ -319,6 +319,7 @@ class Jobs(TaskGroup):
         running, self._running = self._running, None
         if running is not None:
             await running.stop(grace)
+        await self._outbox.rest()
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncGenerator[None, None]:

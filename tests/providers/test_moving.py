@@ -142,6 +142,7 @@ async def test_a_plan_counts_and_changes_nothing(tmp_path: Path, server: RedisSe
         report = await plan(jobs.mover(), "bullmq")
         assert (report.source, report.runs, report.done) == ("embedded", {"queued": 1, "scheduled": 2}, False)
         assert (await jobs.provider.store.active_provider("x")).name == "embedded"
+    await jobs.stop()
     jobs.close()
 
 
@@ -151,6 +152,7 @@ async def test_nothing_moves_to_a_provider_that_does_not_answer(tmp_path: Path, 
     with pytest.raises(ProviderUnavailable, match="nothing was moved"):
         await moved(jobs, "bullmq")
     assert (await jobs.provider.store.active_provider("embedded")).name == "embedded"
+    await jobs.stop()
     jobs.close()
 
 
@@ -159,6 +161,7 @@ async def test_nothing_moves_to_a_provider_without_settings(tmp_path: Path) -> N
     with pytest.raises(NotConfigured, match="REDIS_URL"):
         await moved(jobs, "bullmq")
     assert (await jobs.provider.store.active_provider("embedded")).name == "embedded"
+    await jobs.stop()
     jobs.close()
 
 

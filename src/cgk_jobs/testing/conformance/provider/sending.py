@@ -34,6 +34,7 @@ class SendingSuite(ProviderCase):
         async with self.working(site, jobs):
             sent = await sender.send(Ping(tenant_id="acme", number=4))
             assert await jobs.runs.wait(sent.run_ids[0], timeout=LONG) == 8
+        await sender.stop()
         sender.close()
 
     async def test_a_batch(self, site: Site) -> None:
