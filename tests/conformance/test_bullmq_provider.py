@@ -83,8 +83,10 @@ class BullmqSite(Site):
 
     @asynccontextmanager
     async def losing(self) -> AsyncGenerator[None, None]:
+        over = asyncio.Event()
+
         async def lose() -> None:
-            while True:
+            while not over.is_set():
                 for key in [key async for key in self.redis.scan_iter("bull:cgk-shop-default:*")]:
                     if not key.endswith((":meta", ":marker")):
                         await self.redis.delete(key)
@@ -94,8 +96,8 @@ class BullmqSite(Site):
         try:
             yield
         finally:
-            thief.cancel()
-            await asyncio.gather(thief, return_exceptions=True)
+            over.set()
+            await thief
 
     @asynccontextmanager
     async def doubling(self) -> AsyncGenerator[None, None]:
@@ -104,9 +106,11 @@ class BullmqSite(Site):
         queue: Any = Queue("cgk-shop-default", {"connection": self._server.url})
         add = queue.backend
 
+        over = asyncio.Event()
+
         async def double() -> None:
             known: set[str] = set()
-            while True:
+            while not over.is_set():
                 for key in [key async for key in self.redis.scan_iter("bull:cgk-shop-default:w*")]:
                     fields = await self.redis.hgetall(key)
                     if "data" in fields and key not in known and not key.endswith(":lock"):
@@ -123,8 +127,8 @@ class BullmqSite(Site):
         try:
             yield
         finally:
-            copier.cancel()
-            await asyncio.gather(copier, return_exceptions=True)
+            over.set()
+            await copier
             await add.close()
 
     async def ring_clock(self) -> None:
