@@ -112,8 +112,9 @@ class BullmqSite(Site):
             known: set[str] = set()
             while not over.is_set():
                 for key in [key async for key in self.redis.scan_iter("bull:cgk-shop-default:w*")]:
-                    fields = await self.redis.hgetall(key)
-                    if "data" in fields and key not in known and not key.endswith(":lock"):
+                    if key.count(":") != 2 or key in known:
+                        continue  # a lock, or one that was doubled
+                    if "data" in await self.redis.hgetall(key):
                         known.add(key)
                         for _ in range(2):
                             await self.redis.eval(
