@@ -92,10 +92,14 @@ class Recorded(NamedTuple):
 
 
 def _read(folder: Path) -> tuple[Migration, ...]:
-    return tuple(
+    found = tuple(
         Migration(int(path.stem[:4]), path.stem, path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
     )
+    if [one.version for one in found] != list(range(1, len(found) + 1)):
+        # Two branches that both add the next number: one of them would never be applied.
+        raise AssertionError(f"migrations are numbered from 1, each number once: {[one.name for one in found]}")
+    return found
 
 
 MIGRATIONS = _read(_HERE / "migrations")
