@@ -228,8 +228,9 @@ async def test_the_link_alone_says_whose_run_it_is(jobs: Jobs, jobs_harness: Job
     for fields in ({"tenant_id": "evil"}, {"payout_id": "p2"}):
         with pytest.raises(InvalidEvent, match="is settled by the link"):
             await jobs.approve(link.token, approved=True, **fields)
-    with tenant_context("other"), pytest.raises(TenantMismatch):
-        await jobs.approve(link.token, approved=True)
+    for work in (jobs.approve(link.token, approved=True), jobs.approval(link.token)):
+        with tenant_context("other"), pytest.raises(TenantMismatch):
+            await work
     with tenant_context("acme"):
         assert (await jobs.approve(link.token, approved=True)).status == "accepted"
     with across_tenants(reason="a test"):
