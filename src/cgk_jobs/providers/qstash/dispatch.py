@@ -14,9 +14,10 @@ from typing import Any, Final, cast
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.errors import NotConfigured, ProviderRefused, ProviderUnavailable
+from cgk_jobs.providers.calls import body_of
 from cgk_jobs.providers.provider import Handed, Receipt, Wakeup
 from cgk_jobs.wire.http import HttpClient
-from cgk_jobs.wire.json import dumps, loads
+from cgk_jobs.wire.json import dumps
 
 __all__ = ["FAILED_PATH", "PATH", "MessageOptions", "dispatch", "withdraw"]
 
@@ -26,8 +27,6 @@ FAILED_PATH = "/providers/qstash/failed"
 PER_BATCH: Final = 100
 BATCH_BYTES: Final = 900_000
 """Below the megabyte that the smallest plan takes."""
-LARGEST_SHARED: Final = 64_000
-"""Characters of a shared payload; a longer one is left out. It is for looking at: the run's own is in the ledger."""
 PER_CANCEL: Final = 50
 """Ids in one address, which then has some 4,000 characters."""
 
@@ -82,17 +81,7 @@ def _message(wakeup: Wakeup, options: MessageOptions, clock: Clock) -> dict[str,
     if wakeup.due_at > clock.micros():
         # Seconds, and never early: a wake-up that rings before its run is due finds nothing to do.
         headers["Upstash-Not-Before"] = str(-(-wakeup.due_at // 1_000_000))
-    body: dict[str, Any] = {
-        "v": 1,
-        "wakeup": wakeup.id,
-        "queue": wakeup.queue,
-        "tenant": wakeup.tenant_key,
-        "run": wakeup.run_id,
-        "task": wakeup.task,
-    }
-    if wakeup.payload is not None and len(wakeup.payload) <= LARGEST_SHARED:
-        body["payload"] = loads(wakeup.payload)
-    return {"destination": options.public_url + PATH, "headers": headers, "body": dumps(body)}
+    return {"destination": options.public_url + PATH, "headers": headers, "body": dumps(body_of(wakeup))}
 
 
 _Item = tuple[Wakeup, dict[str, Any]]

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from cgk_jobs.errors import NotConfigured
+from cgk_jobs.providers.addresses import LOCAL, check_reachable, host_of
 from cgk_jobs.providers.provider import Setup, SetupKey
 
 __all__ = ["ADDRESS", "OPTIONS", "QStashSettings", "SETUP", "read_options", "read_settings"]
@@ -28,7 +28,6 @@ OPTIONS = {
 
 _TOKEN = r"[A-Za-z0-9+/_-]{24,512}={0,2}"  # noqa: S105  (the form of one)
 _SIGNING_KEY = r"sig_[A-Za-z0-9]{16,128}"
-_LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 _KNOWN_TO_ALL = frozenset({"sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r", "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs"})
 """The signing keys of the vendor's development server, printed in its documentation."""
 
@@ -77,14 +76,10 @@ class QStashSettings:
             ("QSTASH_NEXT_SIGNING_KEY", self.next_signing_key),
         ):
             _check(name, key, _SIGNING_KEY, "sig_ and then letters and digits")
-        vendor = _host("QSTASH_URL", self.url)
-        own = _host("JOBS_PUBLIC_URL", self.public_url)
-        if own in _LOCAL and vendor not in _LOCAL:
-            raise NotConfigured(
-                "JOBS_PUBLIC_URL is an address of this machine, which QStash can't reach: give the public one, or while "
-                "developing that of a tunnel"
-            )
-        if vendor not in _LOCAL and _KNOWN_TO_ALL & {self.current_signing_key, self.next_signing_key}:
+        vendor = host_of("QSTASH_URL", self.url)
+        own = host_of("JOBS_PUBLIC_URL", self.public_url)
+        check_reachable("QStash", vendor, own)
+        if vendor not in LOCAL and _KNOWN_TO_ALL & {self.current_signing_key, self.next_signing_key}:
             raise NotConfigured(
                 "a signing key is that of QStash's development server, which everybody knows: take yours from " + PAGE
             )
@@ -117,18 +112,3 @@ def read_options(values: Mapping[str, str]) -> dict[str, Any]:
 def _check(name: str, value: str, pattern: str, form: str) -> None:
     if not re.fullmatch(pattern, value, re.ASCII):
         raise NotConfigured(f"{name} is not of the form {form}: copy it again from {PAGE}, without quotes and spaces")
-
-
-def _host(name: str, url: str) -> str:
-    # The destination goes into a path as it is, so it has nothing that would end that path.
-    try:
-        address = urlsplit(url)
-        host = address.hostname or ""
-    except ValueError:
-        host, address = "", urlsplit("")
-    plain = re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", url, re.ASCII)
-    if not plain or not host or url.endswith("/"):
-        raise NotConfigured(f"{name} must be https://host/path: no login, no query, no slash at the end")
-    if address.scheme == "http" and host not in _LOCAL:
-        raise NotConfigured(f"{name} must begin with https://: keys and signatures don't travel in the open")
-    return host

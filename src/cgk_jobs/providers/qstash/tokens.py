@@ -13,6 +13,7 @@ import hmac
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+from cgk_jobs.providers.calls import CallRefused
 from cgk_jobs.wire.json import loads
 
 __all__ = ["Claims", "TokenRefused", "fits_body", "open_token"]
@@ -33,12 +34,8 @@ class Claims(NamedTuple):
     body_hash: str
 
 
-class TokenRefused(Exception):
+class TokenRefused(CallRefused):
     """Why a token is not good: for the log, never for the caller. ``genuine``: it was signed with one of the keys."""
-
-    def __init__(self, reason: str, *, genuine: bool = False) -> None:
-        super().__init__(reason)
-        self.genuine = genuine
 
 
 def open_token(token: str, keys: Sequence[bytes], url: str, now: float) -> Claims:
