@@ -20,6 +20,7 @@ __all__ = [
     "BUSY_AGAIN",
     "CallRefused",
     "Reply",
+    "as_fields",
     "body_of",
     "call_of",
     "fields_of",
@@ -120,7 +121,11 @@ def call_of(body: bytes, budget: float | None) -> Call | None:
 def fields_of(body: bytes) -> dict[str, Any]:
     """The fields of a JSON object; none for anything else."""
     try:
-        value = loads(body)
+        return as_fields(loads(body))
     except ValueError:
         return {}
+
+
+def as_fields(value: object) -> dict[str, Any]:
+    """A JSON value's fields; none if it is no object."""
     return cast(dict[str, Any], value) if isinstance(value, dict) else {}

@@ -24,6 +24,7 @@ ENTRY_POINTS = "cgk_jobs.providers"
 FACTORIES: Mapping[str, str] = {
     "bullmq": "cgk_jobs.providers.bullmq.provider:create",
     "qstash": "cgk_jobs.providers.qstash.provider:create",
+    "trigger_dev": "cgk_jobs.providers.trigger_dev.provider:create",
 }
 """The providers of this package: name to ``module:function``. Imported on demand, as each has packages of its own."""
 

@@ -11,7 +11,7 @@ from cgk_jobs.engine.sqlite.store import SqliteStore
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import NotConfigured
 from cgk_jobs.providers.bound import BoundProvider, ProviderSettings
-from cgk_jobs.providers.capabilities import BULLMQ, EMBEDDED, POSTGRES, QSTASH, Capabilities
+from cgk_jobs.providers.capabilities import BULLMQ, EMBEDDED, POSTGRES, QSTASH, TRIGGER_DEV, Capabilities
 from cgk_jobs.providers.claim_loop import ClaimLoopProvider
 from cgk_jobs.providers.hosting import CLAIMING
 from cgk_jobs.providers.making import ProviderContext, make_provider
@@ -26,6 +26,7 @@ CAPABILITIES: Mapping[str, Capabilities] = {
     "postgres": POSTGRES,
     "bullmq": BULLMQ,
     "qstash": QSTASH,
+    "trigger_dev": TRIGGER_DEV,
 }
 """What each provider of this version can do."""
 
