@@ -189,9 +189,8 @@ class Jobs(TaskGroup):
         return answer
 
     async def _hand_out(self) -> None:
-        # Where workers run in this process, their relay does it.
-        if self._outbox.needed and self._running is None:
-            await self._outbox.hand_out()
+        if self._outbox.needed:
+            await self._outbox.hand_out(self._running)
 
     async def send_many(self, items: Iterable[Event | Send], connection: Any = None) -> list[Sent]:
         """Send a batch in one transaction, or in that of ``connection``.
