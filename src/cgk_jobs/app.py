@@ -185,7 +185,8 @@ class Jobs(TaskGroup):
         if self._subscribed != self.tasks.version:
             await self.declare()
         answer = await self._client.send(event, *events, **options)
-        await self._hand_out()
+        if self._outbox.needed:
+            await self._hand_out()
         return answer
 
     async def _hand_out(self) -> None:
