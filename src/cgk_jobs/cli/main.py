@@ -22,6 +22,7 @@ from cgk_jobs.cli.schema import schema
 from cgk_jobs.cli.send import send
 from cgk_jobs.cli.setup import setup
 from cgk_jobs.cli.tenants import tenants
+from cgk_jobs.cli.vercel import vercel
 from cgk_jobs.cli.work import work
 
 __all__ = ["cgk", "main"]
@@ -47,7 +48,8 @@ def jobs() -> None:
 cgk.add_command(setup)
 jobs.add_command(setup, "setup")
 for _command in (
-    bench, cancel, demo, dev, events, migrate, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants, work,
+    bench, cancel, demo, dev, events, migrate, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants,
+    vercel, work,
 ):  # fmt: skip
     jobs.add_command(_command)
 

@@ -172,6 +172,10 @@ class HttpClient:
             leaving.cancel()
             # Also if whoever waited has gone: the request may be on its way.
             asking.add_done_callback(lambda task: self._hear(task, answered))
+        if asking.cancelled() and not left.is_set():
+            raise ProviderUnavailable(
+                f"{self._service} at {self._host}: the connections were closed before a request had left"
+            )
         if asking.done() and not left.is_set() and isinstance(failed := asking.result(), _Try):
             raise self._error(f"GET {self._host}{path}", failed, self._retry, 1, None)
 
