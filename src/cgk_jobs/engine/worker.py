@@ -365,7 +365,8 @@ class Worker:
                 return False
             if seat is not None and await self._store.beat(seat.id):
                 return True
-            await self._start_over()
+            # One that works on call sleeps between calls, longer than its lease: nothing has gone wrong.
+            await self._start_over(logging.ERROR if worker is not None else logging.INFO)
             return False
 
     async def _rescue(self) -> None:
@@ -373,9 +374,9 @@ class Worker:
         if runs:
             self._emitter.emit(signals.WORKER_RESCUED, "platform", runs=runs)
 
-    async def _start_over(self) -> None:
+    async def _start_over(self, level: int) -> None:
         # This process was stopped for longer than its lease, and its runs went to others.
-        _logger.error("this worker was given up for dead; its attempts are void. It takes a new seat")
+        _logger.log(level, "this worker was given up for dead; its attempts are void. It takes a new seat")
         for attempt in tuple(self._running.values()):
             attempt.end("lost")
         # Whatever they do from now on is refused, so a handler that won't end has no claim to hold the others up.

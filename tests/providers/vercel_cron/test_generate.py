@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from tests.servers.node import NodeProject, node_project
 
 from cgk_jobs.cli.main import cgk
+from cgk_jobs.providers import vercel_cron
 from cgk_jobs.providers.vercel_cron.crons import EVERY, entry
 
+EXAMPLE = Path(vercel_cron.__file__).parents[2] / "examples" / "vercel"
 APP = """
 from cgk_jobs import Jobs, Tick
 
@@ -139,9 +142,10 @@ def vendor() -> NodeProject:
 
 
 def test_the_vendor_takes_every_file_we_write(vendor: NodeProject) -> None:
-    files = [{"crons": [entry("/jobs", "pro", every=every)]} for every in EVERY]
+    files: list[Any] = [{"crons": [entry("/jobs", "pro", every=every)]} for every in EVERY]
     files += [{"crons": [entry("", "hobby", at=(23, 59))]}]
     files += [{"$schema": "https://openapi.vercel.sh/vercel.json", "crons": [entry("/jobs", "pro")]}]
+    files += [json.loads((EXAMPLE / "vercel.json").read_text())]
     for file, (taken, wrong) in zip(files, vendor.ask("validate.mjs", files), strict=True):
         assert taken, (file, wrong)
 
