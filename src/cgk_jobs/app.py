@@ -185,13 +185,13 @@ class Jobs(TaskGroup):
         if self._subscribed != self.tasks.version:
             await self.declare()
         answer = await self._client.send(event, *events, **options)
-        await self._hand_out()
+        if self._outbox.needed:
+            await self._hand_out()
         return answer
 
     async def _hand_out(self) -> None:
-        # Where workers run in this process, their relay does it.
-        if self._outbox.needed and self._running is None:
-            await self._outbox.hand_out()
+        if self._outbox.needed:
+            await self._outbox.hand_out(self._running)
 
     async def send_many(self, items: Iterable[Event | Send], connection: Any = None) -> list[Sent]:
         """Send a batch in one transaction, or in that of ``connection``.
@@ -274,16 +274,19 @@ class Jobs(TaskGroup):
             raise NotConfigured("start: concurrency is at least 1, lease more than 0 seconds")
         if self._running is not None:
             raise NotConfigured("workers run already in this process: stop() them first")
-        work = self._start(concurrency, queues, lease, scheduler)
+        work = self._begin(concurrency, queues, lease, scheduler)
         if not thread:
             return work
         self._runner_loop = LoopThread()
         self._runner_loop.call(work)
         return _Done()
 
+    async def _begin(self, concurrency: int, queues: Sequence[str] | None, lease: float, scheduler: bool) -> None:
+        await self._start(concurrency, queues, lease, scheduler)
+
     async def _start(
         self, concurrency: int, queues: Sequence[str] | None, lease: float, scheduler: bool, on_call: bool = False
-    ) -> None:
+    ) -> Running:
         for task in self.tasks:
             if task.isolation == "process":
                 place_of(task)
@@ -294,8 +297,9 @@ class Jobs(TaskGroup):
             self.tasks, self._services, self.tenants.active, self.signals, self.clock, concurrency, queues, lease,
             scheduler, self._retention, self._foreign, on_call,
         )  # fmt: skip
-        self._running = await self.provider.start(order)
+        running = self._running = await self.provider.start(order)
         await self._outbox.rest()
+        return running
 
     async def _check_tenants(self) -> None:
         waiting = [task.id for task in self.tasks if task.schedule is not None and task.schedule.tenants == "each"]
@@ -316,9 +320,10 @@ class Jobs(TaskGroup):
         return _Done()
 
     async def _stop(self, grace: float) -> None:
-        running, self._running = self._running, None
-        if running is not None:
-            await running.stop(grace)
+        async with self._starting:  # what a call is just starting is stopped too
+            running, self._running = self._running, None
+            if running is not None:
+                await running.stop(grace)
         await self._outbox.rest()
 
     @asynccontextmanager
@@ -368,11 +373,9 @@ class Jobs(TaskGroup):
 
     async def _on_call(self) -> Running:
         async with self._starting:
-            if self._running is None:
-                await self._start(DEFAULT_CONCURRENCY, None, DEFAULT_LEASE, scheduler=False, on_call=True)
-            running = self._running
-        assert running is not None  # noqa: S101 - started above
-        return running
+            return self._running or await self._start(
+                DEFAULT_CONCURRENCY, None, DEFAULT_LEASE, scheduler=False, on_call=True
+            )
 
     def webhook(self, *_: Any, **__: Any) -> NoReturn:
         """Not in this version."""

@@ -23,7 +23,7 @@ from cgk_jobs.errors import (
     Unsupported,
 )
 from cgk_jobs.events import EventRegistry
-from cgk_jobs.events.codec import encode, encode_payload, from_mapping
+from cgk_jobs.events.codec import encode_payload, from_mapping
 from cgk_jobs.events.event import Event
 from cgk_jobs.events.lookup import find_event
 from cgk_jobs.events.sent import PLAIN, Send, SendOptions, Sent, SentStatus, seconds
@@ -83,10 +83,9 @@ class Client:
                 self._events.add(cls)
             self._known.add(cls)
         require_same_tenant(event.tenant_id)
-        payload = encode(event, self._max_bytes)
-        if options is PLAIN:
-            return NewEvent(event.tenant_id, cls.event_name, cls.event_version, payload, task)
-        return self._with_options(NewEvent(event.tenant_id, cls.event_name, cls.event_version, payload, task), options)
+        name = cls.event_name
+        new = NewEvent(event.tenant_id, name, cls.event_version, encode_payload(event, name, self._max_bytes), task)
+        return new if options is PLAIN else self._with_options(new, options)
 
     def _with_options(self, new: NewEvent, options: SendOptions) -> NewEvent:
         now = self._clock.micros()
@@ -168,6 +167,8 @@ class Client:
             except (InvalidEvent, PayloadTooLarge) as error:
                 answers.append(Sent(0, 0, (), "refused", str(error)))
         stored = await self._insert_batch(news, connection)
+        if len(stored) == len(answers):
+            return stored
         rest = iter(stored)
         return [next(rest) if answer is None else answer for answer in answers]
 

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 PROVIDERS = ("embedded", "postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
-BUILT = ("embedded", "postgres", "bullmq", "qstash", "trigger_dev")
+BUILT = ("embedded", "postgres", "bullmq", "trigger_dev", "qstash", "vercel_cron")
 """The providers this version has."""
 VARIABLES = (
     "REDIS_URL",
@@ -38,7 +38,7 @@ VARIABLES = (
     "QSTASH_TOKEN", "QSTASH_URL", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY",
     "JOBS_QSTASH_PARALLELISM", "JOBS_QSTASH_TENANT_PARALLELISM", "JOBS_QSTASH_REQUEST_LIMIT", "JOBS_QSTASH_DRAIN_SECONDS",
     "JOBS_QSTASH_RETRIES", "JOBS_QSTASH_SCHEDULE_EACH",
-    "CRON_SECRET", "CRON_SECRET_PREVIOUS", "VERCEL_ENV",
+    "CRON_SECRET", "CRON_SECRET_PREVIOUS", "VERCEL_ENV", "JOBS_VERCEL_PLAN", "JOBS_MAX_DURATION", "JOBS_VERCEL_LINGER",
     "JOBS_HASH_TENANTS",
 )  # fmt: skip
 """The variables providers are set up with; where the vendor has names of its own, those."""

@@ -17,4 +17,4 @@ async def test_none_gets_through_and_nothing_breaks(provider: str, seed: int, ca
     finding = await attack(make_target(provider), COUNT, seed)
     assert finding.clean, (finding.statuses, finding.complaints[:10])
     assert finding.tried == COUNT
-    assert len(finding.kinds) > 10
+    assert len(finding.kinds) >= 10

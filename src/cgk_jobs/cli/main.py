@@ -23,6 +23,7 @@ from cgk_jobs.cli.send import send
 from cgk_jobs.cli.setup import setup
 from cgk_jobs.cli.tenants import tenants
 from cgk_jobs.cli.trigger_dev import trigger_dev
+from cgk_jobs.cli.vercel import vercel
 from cgk_jobs.cli.work import work
 
 __all__ = ["cgk", "main"]
@@ -48,8 +49,8 @@ def jobs() -> None:
 cgk.add_command(setup)
 jobs.add_command(setup, "setup")
 for _command in (
-    bench, cancel, demo, dev, events, migrate, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants, trigger_dev,
-    work,
+    bench, cancel, demo, dev, events, migrate, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants,
+    trigger_dev, vercel, work,
 ):  # fmt: skip
     jobs.add_command(_command)
 

@@ -80,12 +80,9 @@ def _parsed_or_none(text: str) -> dict[str, Any] | None:
         return None
 
 
-def difference(before: str, after: str) -> list[str]:
-    """The lines of a unified diff."""
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), "pyproject.toml", "pyproject.toml", n=2, lineterm=""
-    )
-    return list(lines)
+def difference(before: str, after: str, name: str = "pyproject.toml") -> list[str]:
+    """The lines of a unified diff of the file ``name``."""
+    return list(difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, n=2, lineterm=""))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -81,6 +81,14 @@ class Permits:
         if answer is not None:
             _answer(answer, Ended(claim.key, claim.task, None))
 
+    def take_back(self, answer: asyncio.Future[Ended | None]) -> int | None:
+        """Take a permit back. One that has led to a claim stands: the number of the claimed run."""
+        for answers in self._waiting.values():
+            if answer in answers:
+                answers.remove(answer)
+                _answer(answer, None)
+        return next((seq for seq, bound in self._bound.items() if bound is answer), None)
+
     def end(self) -> None:
         """The worker has stopped: nothing is claimed any more, and what was not settled was put back."""
         for answers in self._waiting.values():

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from secrets import token_bytes
 from typing import NamedTuple, Protocol
 
-__all__ = ["ActiveProvider", "Demand", "Outstanding", "WakeupRecord", "Wakeups", "new_wakeup_id"]
+__all__ = ["LEASE", "ActiveProvider", "Demand", "Outstanding", "WakeupRecord", "Wakeups", "new_wakeup_id"]
+
+LEASE = "lease:"
+"""What the names of leases begin with where they are stored, beside signed calls."""
 
 
 class ActiveProvider(NamedTuple):
@@ -142,4 +145,12 @@ class Wakeups(Protocol):
 
     def first_seen(self, key: str, until: int) -> Awaitable[bool]:
         """Whether a signed call, known by ``key``, comes for the first time; it is remembered until a moment (microseconds)."""
+        ...
+
+    def take_lease(self, name: str, seconds: float) -> Awaitable[int | None]:
+        """Hold ``name`` for so long, alone among all processes: the lease's number, or ``None`` while another one is held."""
+        ...
+
+    def drop_lease(self, name: str, lease: int | None) -> Awaitable[bool]:
+        """Let a lease go before its time; ``None``: whoever holds it. False: that one was over, and was taken or forgotten."""
         ...

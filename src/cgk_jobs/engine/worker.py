@@ -19,10 +19,11 @@ from cgk_jobs.engine.records import Appetite, Budgets, Claim, Settlement
 from cgk_jobs.engine.settling import budgets_of, failure_of, settlement_of
 from cgk_jobs.engine.settling_apart import is_refusal, settle_apart
 from cgk_jobs.engine.store import Store, WorkerSeat
+from cgk_jobs.engine.telling import tell_end
 from cgk_jobs.errors import JobsError
 from cgk_jobs.runtime.context import Services
 from cgk_jobs.runtime.execute import Attempt, Pipeline
-from cgk_jobs.runtime.outcome import Failed, Outcome, PutBack, Suspended, Undoing
+from cgk_jobs.runtime.outcome import Failed, Outcome
 from cgk_jobs.runtime.processes import ProcessPool
 from cgk_jobs.signals import Signals
 from cgk_jobs.tasks.registry import TaskRegistry
@@ -86,6 +87,9 @@ class Worker:
         """Attempts begun."""
         self.looked_at = monotonic()
         """When it last claimed or could have claimed (monotonic seconds)."""
+        self.next_due: int | None = None
+        """When a run is due next, as of the last look (microseconds since 1970 UTC)."""
+        self._keeping = asyncio.Lock()
 
     # -- starting and stopping ---------------------------------------------------------------------------------------
 
@@ -161,9 +165,10 @@ class Worker:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to wake
                 self._loop.call_soon_threadsafe(self._room.set)
 
-    async def claim_one(self, queue: str) -> Ended | None:
+    async def claim_one(self, queue: str, *, until: float | None = None) -> Ended | None:
         """Claim one run of ``queue``, in fair order, and wait for the end of its attempt; ``None``: there was none.
 
+        An attempt that has not ended at ``until`` (monotonic seconds) is ended and its run put back, no attempt spent.
         For a worker that does not claim by itself; one that does answers ``None``.
         """
         if self.claims_by_itself or self._stopping:
@@ -171,6 +176,10 @@ class Worker:
             return None
         answer = self._permits.add(queue)
         self.wake()
+        if until is not None:
+            await asyncio.wait([answer], timeout=max(until - monotonic(), 0))
+            if not answer.done() and (seq := self._permits.take_back(answer)) in self._running:
+                self._running[seq].end("drain")
         # Who asked may be gone, by a connection that broke: the attempt goes on, and its outcome is in the ledger.
         return await asyncio.shield(answer)
 
@@ -251,6 +260,7 @@ class Worker:
         return 0 if self._stopping else self.concurrency - len(self._running)
 
     def _plan(self, next_due: int | None) -> None:
+        self.next_due = next_due
         if next_due is not None and not self._clock.manual:
             self._set_timer(max(next_due - self._clock.micros(), 0) / 1e6)
 
@@ -299,7 +309,7 @@ class Worker:
         else:
             self._permits.lost(claim)
         if self._emitter.active:
-            self._tell(attempt, outcome, settlement)
+            tell_end(self._emitter, claim, outcome, settlement)
         self._look = True
         self._room.set()
 
@@ -321,23 +331,6 @@ class Worker:
         if attempt is not None:
             attempt.end("cancel")
 
-    def _tell(self, attempt: Attempt, outcome: Outcome, settlement: Settlement | None) -> None:
-        claim = attempt.claim
-        name = signals.RUN_FINISHED
-        if settlement is None:
-            name = signals.CLAIM_LOST
-        elif settlement.state == "retrying":
-            name = signals.RUN_RETRYING
-        elif isinstance(outcome, Suspended | Undoing):
-            name = signals.RUN_SUSPENDED
-        elif isinstance(outcome, PutBack):
-            name = signals.RUN_PUT_BACK
-        self._emitter.emit(
-            name, claim.tenant_id, run_id=to_id(claim.seq, claim.nonce), task=claim.task, attempt=claim.attempt,
-            outcome=type(outcome).__name__.lower(), event_id=to_id(claim.event_seq, claim.nonce),
-            error=None if settlement is None else settlement.error,
-        )  # fmt: skip
-
     # -- upkeep ------------------------------------------------------------------------------------------------------
 
     async def _beat(self, worker: int) -> None:
@@ -348,8 +341,7 @@ class Worker:
             try:
                 if monotonic() >= beat_at:
                     beat_at = monotonic() + self._lease / 3
-                    if not await self._store.beat(worker):
-                        await self._start_over()
+                    if not await self._keep_seat(worker):
                         return
                     await self._rescue()
                 if self._running:
@@ -361,14 +353,30 @@ class Worker:
                 _logger.exception("a heartbeat failed")
             await asyncio.sleep(pause)
 
+    async def revive(self) -> None:
+        """Make sure of the seat, in a process that may have slept for longer than its lease."""
+        await self._keep_seat(None)
+
+    async def _keep_seat(self, worker: int | None) -> bool:
+        """Beat for ``worker``, or whoever has the seat. False: it was given up, and another one has the seat now."""
+        async with self._keeping:
+            seat = self._seat
+            if seat is not None and worker not in (None, seat.id):
+                return False
+            if seat is not None and await self._store.beat(seat.id):
+                return True
+            # One that works on call sleeps between calls, longer than its lease: nothing has gone wrong.
+            await self._start_over(logging.ERROR if worker is not None else logging.INFO)
+            return False
+
     async def _rescue(self) -> None:
         runs = await self._store.rescue(self._lease)
         if runs:
             self._emitter.emit(signals.WORKER_RESCUED, "platform", runs=runs)
 
-    async def _start_over(self) -> None:
+    async def _start_over(self, level: int) -> None:
         # This process was stopped for longer than its lease, and its runs went to others.
-        _logger.error("this worker was given up for dead; its attempts are void. It takes a new seat")
+        _logger.log(level, "this worker was given up for dead; its attempts are void. It takes a new seat")
         for attempt in tuple(self._running.values()):
             attempt.end("lost")
         # Whatever they do from now on is refused, so a handler that won't end has no claim to hold the others up.

@@ -134,6 +134,11 @@ class Running(Protocol):
         """Attempts begun so far."""
         ...
 
+    @property
+    def on_call(self) -> bool:
+        """It works only while this process is called, which may sleep in between."""
+        ...
+
     async def fire_due(self) -> int | None:
         """Fire the schedules that are due now; the next moment (microseconds) one is."""
         ...
@@ -143,11 +148,11 @@ class Running(Protocol):
         ...
 
     async def drain(self, budget: float) -> Mapping[str, int]:
-        """Fire what is due and work off what is ready for ``budget`` seconds: ``{"runs", "left"}``."""
+        """Fire what is due and work off what is ready for ``budget`` seconds: ``{"runs", "left", "next_ms"}``."""
         ...
 
     async def flush(self) -> None:
-        """Hand out the wake-ups there are to be handed out now."""
+        """Hand out the wake-ups there are to be handed out now, or have them rung for."""
         ...
 
     def routes(self) -> Mapping[str, AsgiApp]:

@@ -20,7 +20,8 @@ class Capabilities:
     application need run between runs. ``transactional_send``: ``send(connection=…)`` can join the application's own
     transaction, which is the ledger's doing (PostgreSQL). ``many_hosts``: workers may run on several machines.
     ``longest_delay``: seconds the provider can hold a wake-up back at most; the overdue sweep of any started process takes
-    it from there (``None``: no such limit). ``batch``: wake-ups it takes in one request.
+    it from there (``None``: no such limit). ``batch``: wake-ups it takes in one request; 0: it takes none, and is a clock
+    alone.
     """
 
     wakes: Wakes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from cgk_jobs.clock import monotonic
 from cgk_jobs.engine.reads import RunFilter
@@ -26,7 +28,10 @@ SILENT_FOR = 30.0
 
 
 class ClaimLoopProvider:
-    """Claims from a store of this process. ``name`` tells the store: ``embedded`` is SQLite, ``postgres`` PostgreSQL."""
+    """Claims from a store of this process. ``name`` tells the store: ``embedded`` is SQLite, ``postgres`` PostgreSQL.
+
+    ``on_call``: the host runs this process only while it answers a call, so that is when it works, started or not.
+    """
 
     def __init__(
         self,
@@ -38,6 +43,7 @@ class ClaimLoopProvider:
         names: TenantNames | None = None,
         app: str = "default",
         public_url: str | None = None,
+        on_call: bool = False,
     ) -> None:
         self.name = name
         self.store = store
@@ -46,6 +52,7 @@ class ClaimLoopProvider:
         self.names = names or TenantNames()
         self.app = app
         self.public_url = public_url
+        self.on_call = on_call
 
     def hosted(self, name: str) -> JobProvider:
         """The hosted provider of that name, of these settings. Raises ``NotConfigured`` where some are missing."""
@@ -55,6 +62,8 @@ class ClaimLoopProvider:
 
     async def start(self, order: WorkOrder) -> ClaimLoop:
         """Begin to work."""
+        if self.on_call:
+            order = replace(order, on_call=True, scheduler=False)
         loop = ClaimLoop(self, order)
         await loop.start()
         return loop
@@ -69,6 +78,7 @@ class ClaimLoop:
 
     def __init__(self, provider: ClaimLoopProvider, order: WorkOrder) -> None:
         self._order = order
+        self._loop = asyncio.get_running_loop()
         self._provider_claims = provider.name in CLAIMING
         store = self._store = provider.store
         self._worker = Worker(
@@ -140,6 +150,11 @@ class ClaimLoop:
         """Attempts begun so far."""
         return self._worker.started
 
+    @property
+    def on_call(self) -> bool:
+        """It works only while this process is called."""
+        return self._order.on_call
+
     async def fire_due(self) -> int | None:
         """Fire the schedules that are due now."""
         return await self._scheduler.fire_due()
@@ -147,18 +162,26 @@ class ClaimLoop:
     async def drain(self, budget: float) -> Mapping[str, int]:
         """Fire what is due, hand out wake-ups, and work off what is ready, for ``budget`` seconds.
 
-        Returns the attempts begun (``runs``) and the runs left that are ready (``left``).
+        Returns the attempts begun (``runs``), the runs left that are ready (``left``), and milliseconds until the next one is
+        due (``next_ms``; -1 if none is known of).
         """
+        if self._order.on_call:
+            await self._worker.revive()
         await self._scheduler.fire_due()
         await self._upkeep.once()
-        runs = await drain(self._worker, self._worker.queues, budget)
-        await self.hosting.flush()
+        runs = await drain(self._worker, self._worker.queues, budget, put_back=self._order.on_call)
+        await self.hosting.hand_out()
         counts = await self._store.reads.count(RunFilter(None, state="queued"))
-        return {"runs": runs, "left": counts.get("queued", 0)}
+        due = self._worker.next_due
+        next_ms = -1 if due is None else max(due - self._order.clock.micros(), 0) // 1000
+        return {"runs": runs, "left": counts.get("queued", 0), "next_ms": next_ms}
 
     async def flush(self) -> None:
-        """Hand out the wake-ups there are to be handed out now."""
-        await self.hosting.flush()
+        """Hand out the wake-ups there are to be handed out now, or have them rung for. From any loop."""
+        if asyncio.get_running_loop() is self._loop:
+            await self.hosting.flush()
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.hosting.flush(), self._loop))
 
     def routes(self) -> Mapping[str, AsgiApp]:
         """What providers' calls are answered by."""
@@ -169,7 +192,9 @@ class ClaimLoop:
         return await self._upkeep.once()
 
     def health(self) -> Health:
-        """Up while the worker looks at the ledger, or has all slots taken."""
+        """Up while the worker looks at the ledger, or has all slots taken. One that works on call looks when it is called."""
+        if self._order.on_call:
+            return Health(True)
         silent = monotonic() - self._worker.looked_at
         if silent > SILENT_FOR and self._worker.has_room:
             return Health(False, f"the worker has not looked for work for {silent:.0f} s")

@@ -102,14 +102,19 @@ class Hosting:
         for name in tuple(self._ears):
             await self._silence(name)
         if self.relay is not None:
-            await self.relay.stop()
+            await self.relay.stop(flush=self.relay.provider.capabilities.batch > 0)
         for provider in self._providers.values():
             await provider.close()
         self._providers.clear()
 
     async def flush(self) -> None:
-        """Hand out what is to be handed out now, in a process that may be put to sleep right after."""
+        """Hand out what is to be handed out now, in a process that may be put to sleep right after; or have it rung for."""
         if self.relay is not None:
+            await self.relay.flush()
+
+    async def hand_out(self) -> None:
+        """Hand out wake-ups, if the provider takes any."""
+        if self.relay is not None and self.relay.provider.capabilities.batch:
             await self.relay.flush()
 
     def provider(self, name: str) -> JobProvider:
@@ -132,7 +137,7 @@ class Hosting:
         if self._on_call:
             # The host may put this process to sleep with the answer: what the run led to is handed out before.
             try:
-                await self.flush()
+                await self.hand_out()
             except (JobsError, OSError) as error:
                 _logger.error("wake-ups are left for the next call: %s", error)
         return answer
@@ -171,9 +176,12 @@ class Hosting:
         if self.relay is None and active.name not in CLAIMING:
             provider = self.provider(active.name)
             self.relay = Relay(self._store, provider, self._tasks, self._names, self._clock, self._overdue)
-            self.relay.start()
-        # Side by side with a provider that only claims, everybody claims: the wake-ups then find less to do.
-        self._worker.claims_by_itself = bool(wanted & CLAIMING)
+            if provider.capabilities.batch:
+                self.relay.start()
+        # Side by side with a provider that only claims, everybody claims: the wake-ups then find less to do. Where there is but
+        # a clock that rings, a process that is awake all the time doesn't wait for it.
+        clock_alone = any(not self.provider(name).capabilities.batch for name in hosted)
+        self._worker.claims_by_itself = bool(wanted & CLAIMING) or (clock_alone and not self._on_call)
         self._worker.wake()
 
     async def _sync(self, name: str) -> None:

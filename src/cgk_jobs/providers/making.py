@@ -15,6 +15,7 @@ from typing import cast
 from cgk_jobs.clock import Clock
 from cgk_jobs.errors import NotConfigured, Unsupported
 from cgk_jobs.providers.provider import JobProvider
+from cgk_jobs.wire.leases import Leases, LeasesHere
 from cgk_jobs.wire.replays import Seen
 
 __all__ = ["ENTRY_POINTS", "FACTORIES", "ProviderContext", "make_provider", "third_party"]
@@ -25,6 +26,7 @@ FACTORIES: Mapping[str, str] = {
     "bullmq": "cgk_jobs.providers.bullmq.provider:create",
     "qstash": "cgk_jobs.providers.qstash.provider:create",
     "trigger_dev": "cgk_jobs.providers.trigger_dev.provider:create",
+    "vercel_cron": "cgk_jobs.providers.vercel_cron.provider:create",
 }
 """The providers of this package: name to ``module:function``. Imported on demand, as each has packages of its own."""
 
@@ -43,6 +45,7 @@ class ProviderContext:
     signing_keys: tuple[bytes, ...] = field(repr=False)
     seen: Seen
     clock: Clock
+    leases: Leases = field(default_factory=LeasesHere)
 
 
 def third_party() -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Handing out wake-ups in a process that sends and runs no worker.
+"""Handing out wake-ups in a process that sends and runs no worker, or works only when it is called.
 
 With a hosted provider such a process hands out what it sends by itself: there may be no other one. Whether it can or not, the
 send is durable, and the relay of any other process hands it out within seconds.
@@ -13,7 +13,7 @@ from collections import Counter
 
 from cgk_jobs.clock import Clock, monotonic
 from cgk_jobs.errors import JobsError
-from cgk_jobs.providers.bound import BoundProvider
+from cgk_jobs.providers.bound import BoundProvider, Running
 from cgk_jobs.providers.hosting import CLAIMING, LOOK_EVERY
 from cgk_jobs.providers.moving import Move
 from cgk_jobs.providers.provider import JobProvider
@@ -40,10 +40,16 @@ class Outbox:
         self._looked_at = -LOOK_EVERY
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def hand_out(self) -> None:
-        """Hand out wake-ups, unless the provider can't be reached; raises nothing."""
+    async def hand_out(self, running: Running | None) -> None:
+        """Hand out wake-ups, unless the provider can't be reached; raises nothing. ``running``: the work of this process."""
+        if running is not None and not running.on_call:
+            return  # its relay does it
         try:
             async with asyncio.timeout(WITHIN):
+                if running is not None:
+                    # Before the send is answered: the process may be put to sleep with the answer to its caller.
+                    await running.flush()
+                    return
                 if monotonic() - self._looked_at >= LOOK_EVERY:
                     await self._follow()
                 if self._own is not None:

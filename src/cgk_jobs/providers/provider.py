@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from cgk_jobs.providers.capabilities import Capabilities
 
@@ -30,6 +30,7 @@ __all__ = [
     "PlannedTask",
     "PlannedTick",
     "Receipt",
+    "RingsAtOnce",
     "Setup",
     "SetupKey",
     "Wakeup",
@@ -110,7 +111,8 @@ class Answer(NamedTuple):
 Deliver = Callable[[Call], Awaitable[Answer]]
 """Claim, execute, settle. Raises ``ProviderUnavailable`` where the ledger can't be reached: answer 503."""
 Drain = Callable[[float], Awaitable[Mapping[str, int]]]
-"""Fire schedules, hand out wake-ups, and work off what is due, for so many seconds: ``{"runs", "left"}``."""
+"""Fire schedules, hand out wake-ups, and work off what is due, for so many seconds: ``{"runs", "left", "next_ms"}``, which are
+the attempts begun, the runs left that are ready, and milliseconds until the next one is due (-1: none is known of)."""
 AsgiApp = Callable[
     [
         MutableMapping[str, Any],
@@ -249,4 +251,16 @@ class JobProvider(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. What is used again opens again."""
+        ...
+
+
+@runtime_checkable
+class RingsAtOnce(Protocol):
+    """A provider that takes no wake-ups (``capabilities.batch`` is 0), and can be asked to ring before its clock does."""
+
+    async def ring(self) -> None:
+        """Have the application called, so that what was sent is begun now; returns as soon as the call is on its way.
+
+        Does nothing where it does not know the application's address. Raises ``ProviderUnavailable``: the clock will ring.
+        """
         ...

@@ -11,12 +11,12 @@ from cgk_jobs.engine.sqlite.store import SqliteStore
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import NotConfigured
 from cgk_jobs.providers.bound import BoundProvider, ProviderSettings
-from cgk_jobs.providers.capabilities import BULLMQ, EMBEDDED, POSTGRES, QSTASH, TRIGGER_DEV, Capabilities
+from cgk_jobs.providers.capabilities import BULLMQ, EMBEDDED, POSTGRES, QSTASH, TRIGGER_DEV, VERCEL_CRON, Capabilities
 from cgk_jobs.providers.claim_loop import ClaimLoopProvider
 from cgk_jobs.providers.hosting import CLAIMING
 from cgk_jobs.providers.making import ProviderContext, make_provider
 from cgk_jobs.providers.provider import JobProvider
-from cgk_jobs.providers.seen import LedgerSeen
+from cgk_jobs.providers.seen import LedgerLeases, LedgerSeen
 from cgk_jobs.providers.tenant_names import TenantNames
 
 __all__ = ["CAPABILITIES", "create_provider"]
@@ -27,6 +27,7 @@ CAPABILITIES: Mapping[str, Capabilities] = {
     "bullmq": BULLMQ,
     "qstash": QSTASH,
     "trigger_dev": TRIGGER_DEV,
+    "vercel_cron": VERCEL_CRON,
 }
 """What each provider of this version can do."""
 
@@ -81,6 +82,8 @@ def create_provider(settings: HostedSettings, clock: Clock | None = None) -> Bou
         names=_names(settings),
         app=settings.app or "default",
         public_url=settings.public_url,
+        # As Vercel says where it runs an application, which it puts to sleep between calls.
+        on_call=settings.values.get("VERCEL_ENV") in ("production", "preview"),
     )
 
 
@@ -92,6 +95,7 @@ def _context(settings: HostedSettings, store: Store, clock: Clock) -> ProviderCo
         settings.signing_keys,
         LedgerSeen(store),
         clock,
+        LedgerLeases(store),
     )
 
 

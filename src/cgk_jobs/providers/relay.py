@@ -18,7 +18,7 @@ from cgk_jobs.clock import Clock, monotonic
 from cgk_jobs.engine.store import Store
 from cgk_jobs.engine.wakeups import Demand, WakeupRecord
 from cgk_jobs.errors import JobsError, NotConfigured, ProviderUnavailable
-from cgk_jobs.providers.provider import Handed, JobProvider, Wakeup
+from cgk_jobs.providers.provider import Handed, JobProvider, RingsAtOnce, Wakeup
 from cgk_jobs.providers.tenant_names import TenantNames
 from cgk_jobs.tasks.registry import TaskRegistry
 from cgk_jobs.wire.ids import to_id
@@ -129,11 +129,16 @@ class Relay:
     async def flush(self) -> int:
         """Hand out every wake-up there is to be handed out now; returns how many were acknowledged.
 
-        Raises ``ProviderUnavailable`` where provider or ledger can't be reached; what is left is handed out later.
+        One that takes no wake-ups is asked to ring instead. Raises ``ProviderUnavailable`` where provider or ledger can't be
+        reached; what is left is handed out later.
         """
+        if not self.provider.capabilities.batch:
+            if isinstance(self.provider, RingsAtOnce):
+                await self.provider.ring()
+            return 0
         async with self._busy:
             total = 0
-            most = max(self.provider.capabilities.batch, 1)
+            most = self.provider.capabilities.batch
             while True:
                 records = await self._store.issue_wakeups(self._demand(most))
                 if records:

@@ -104,6 +104,7 @@ class HttpClient:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._told: set[asyncio.Task[HttpAnswer | _Try]] = set()
 
     def __repr__(self) -> str:
         return f"HttpClient({self._service} at {self._host})"
@@ -154,19 +155,59 @@ class HttpClient:
                 raise self._error(f"{method} {self._host}{path}", answer, rules, tries, asked)
             await self._sleep(wait)
 
+    async def tell(self, path: str, *, headers: Mapping[str, str], answered: Callable[[int | None], None]) -> None:
+        """Ask with GET, once, and return as soon as the request has left: for what takes longer than the caller has.
+
+        ``answered`` hears the status, or ``None`` where there was no answer, if this process lives to get it. Raises
+        ``ProviderUnavailable`` if the request could not be sent.
+        """
+        target, sent_headers = self._base + path, {**self._headers, **checked(headers)}
+        left = asyncio.Event()
+        asking = asyncio.create_task(self._try("GET", target, b"", sent_headers, left), name="cgk-jobs-tell")
+        self._told.add(asking)
+        leaving = asyncio.create_task(left.wait())
+        try:
+            await asyncio.wait({asking, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            # Also if whoever waited has gone: the request may be on its way.
+            asking.add_done_callback(lambda task: self._hear(task, answered))
+        if asking.cancelled() and not left.is_set():
+            raise ProviderUnavailable(
+                f"{self._service} at {self._host}: the connections were closed before a request had left"
+            )
+        if asking.done() and not left.is_set() and isinstance(failed := asking.result(), _Try):
+            raise self._error(f"GET {self._host}{path}", failed, self._retry, 1, None)
+
+    def _hear(self, asking: asyncio.Task[HttpAnswer | _Try], answered: Callable[[int | None], None]) -> None:
+        self._told.discard(asking)
+        if not asking.cancelled() and asking.exception() is None:
+            found = asking.result()
+            answered(found.status if isinstance(found, HttpAnswer) else None)
+
     async def close(self) -> None:
         """Close the connections of every loop that still runs. A later call opens new ones."""
+        here = asyncio.get_running_loop()
+        told = [asking for asking in tuple(self._told) if asking.get_loop() is here]
+        for asking in told:
+            asking.cancel()
+        await asyncio.gather(*told, return_exceptions=True)
         with self._lock:
             clients = list(self._clients.items())
             self._clients.clear()
-        here = asyncio.get_running_loop()
         for loop, client in clients:
             if loop is here:
                 await client.aclose()
             elif loop.is_running():
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.aclose(), loop))
 
-    async def _try(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer | _Try:
+    async def _try(
+        self, method: str, target: str, body: bytes, headers: Mapping[str, str], left: asyncio.Event | None = None
+    ) -> HttpAnswer | _Try:
+        async def trace(event: str, _: Any) -> None:
+            if left is not None and event.endswith("send_request_body.complete"):
+                left.set()
+
         client = self._client()
         import httpx
 
@@ -174,7 +215,9 @@ class HttpClient:
         quiet = _quiet.set(True)
         try:
             async with asyncio.timeout(self._timeouts.total):
-                async with client.stream(method, target, content=body, headers=headers) as response:
+                async with client.stream(
+                    method, target, content=body, headers=headers, extensions={} if left is None else {"trace": trace}
+                ) as response:
                     content = await _limited(response.aiter_bytes())
                     given = {name.lower(): value for name, value in response.headers.items()}
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:

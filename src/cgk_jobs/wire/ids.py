@@ -37,17 +37,29 @@ def parse_id(text: str) -> tuple[int, int] | None:
     return ((value >> 80) << COUNTER_BITS) | counter, value & _NONCE_MASK
 
 
+_forks = [0]
+"""How many forks lie between this process and the first one; a cell, so that the child's count is its own."""
+
+
+def _forked() -> None:
+    _forks[0] += 1
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forked)
+
+
 class Nonces:
     """Random parts of ids, from the operating system, fetched 512 at a time: a call for each costs as much as an insert."""
 
     def __init__(self) -> None:
         self._pool: list[int] = []
-        self._pid = 0
+        self._forks = _forks[0]
 
     def draw(self) -> int:
         """59 random bits."""
-        if not self._pool or self._pid != os.getpid():
+        if not self._pool or self._forks != _forks[0]:
             # Also after a fork: parent and child must not draw the same bits.
             self._pool = [value & _NONCE_MASK for value in struct.unpack("<512Q", os.urandom(8 * 512))]
-            self._pid = os.getpid()
+            self._forks = _forks[0]
         return self._pool.pop()

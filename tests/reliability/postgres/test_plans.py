@@ -81,6 +81,10 @@ def test_an_insert_looks_at_clocks_by_their_keys(planner: Planner, name: str) ->
     assert plan.scans("queue_clocks") == {"queue_clocks_pkey"}
 
 
+def test_the_most_common_insert_looks_at_no_clock(planner: Planner) -> None:
+    assert planner.generic("insert_lone").scans("tenant_clocks") == set()
+
+
 @pytest.mark.parametrize("name", SETTLING)
 def test_settling_writes_to_the_history_and_does_not_read_it(planner: Planner, name: str) -> None:
     assert planner.generic(name).scans("finished_runs") == set()

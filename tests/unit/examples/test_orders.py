@@ -52,7 +52,7 @@ async def test_the_books_equal_the_stream_however_often_and_in_whatever_order_th
                 counted = db.execute("SELECT coalesce(sum(order_count), 0) FROM customers").fetchone()[0]
             bought = [order for order in orders if order.tenant == tenant and order.kind == "created"]
             assert counted == sum(order.customer_id is not None for order in bought)
-    app.shops.close()
+    app.close()
 
 
 @pytest.mark.parametrize("granted_first", [True, False])

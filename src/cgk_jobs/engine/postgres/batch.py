@@ -110,8 +110,8 @@ class Batch:
         """There is something for ``insert_unrouted``."""
         return bool(self._unrouted)
 
-    def lone_parameters(self) -> list[Any] | None:
-        """The parameters of ``insert_one`` from the nonce on, if all there is is one ready run with nothing special."""
+    def lone_statement(self) -> tuple[str, list[Any]] | None:
+        """The statement and its parameters from the nonce on, if all there is is one ready run with nothing special."""
         if self._runs != 1 or self._unrouted:
             return None
         ((kind, rows),) = self._kinds.items()
@@ -120,7 +120,8 @@ class Batch:
         special = (held_by, tick_at, replay_of, parent_seq, due_at)
         if rank or lane or direct or any(one is not None for one in special):
             return None
-        return [nonce, vstart, step, asked, tenant_id, task, queue, name, version, payload, expires, tags]
+        parameters = [nonce, vstart, tenant_id, task, queue, name, version, payload, expires, tags]
+        return ("insert_one", [*parameters, step]) if asked else ("insert_lone", parameters)
 
     def run_parameters(self) -> list[Any]:
         """The parameters of ``insert_runs`` from the number of draws on."""

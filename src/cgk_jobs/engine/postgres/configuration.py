@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cgk_jobs.engine.holds import paused_tenant_hold
 from cgk_jobs.engine.postgres.database import Database, Work
@@ -26,6 +26,7 @@ class _Settings:
     version: int | None = None
     tasks: Mapping[str, Subscription] = field(default_factory=dict[str, Subscription])
     listeners: Mapping[str, Sequence[Subscription]] = field(default_factory=dict[str, Sequence[Subscription]])
+    alone: Mapping[str, Subscription] = field(default_factory=dict[str, Subscription])
     urgent_queues: frozenset[str] = frozenset()
     tenants: Mapping[str, TenantRecord] = field(default_factory=dict[str, TenantRecord])
     paused_tenants: frozenset[str] = frozenset()
@@ -72,6 +73,11 @@ class Configuration:
         return self._settings.listeners
 
     @property
+    def alone(self) -> Mapping[str, Subscription]:
+        """The only listener of an event, by the event's name, if it is a plain one and no run waits for such events."""
+        return self._settings.alone
+
+    @property
     def urgent_queues(self) -> frozenset[str]:
         """Queues of tasks whose runs go before other tenants'."""
         return self._settings.urgent_queues
@@ -115,6 +121,11 @@ class Configuration:
         """Why this tenant's runs don't become ready, or ``None``."""
         return paused_tenant_hold(tenant_id) if tenant_id in self._settings.paused_tenants else None
 
+    def has_exceptions(self, tenant_id: str) -> bool:
+        """Whether the tenant is paused or has quotas."""
+        settings = self._settings
+        return tenant_id in settings.paused_tenants or tenant_id in settings.quotas
+
     async def refresh(self, work: Work) -> None:
         """Read anew what another process may have changed."""
         # The version first: a change while the rest is read leaves it too low, and the next send or claim says so.
@@ -129,7 +140,7 @@ class Configuration:
         for event, fields, since_seq in await work.rows("list_awaited"):
             awaited.setdefault(event, {})[fields] = since_seq
         self.seen = {row.id for row in tenants}
-        self._settings = replace(_settings(version, subscriptions, tenants, paused, quotas), awaited=awaited)
+        self._settings = _settings(version, subscriptions, tenants, paused, quotas, awaited)
 
     async def changed(self, work: Work) -> None:
         """Tell every process that settings were written in this transaction; it is held up by others that do the same."""
@@ -155,12 +166,19 @@ def _settings(
     tenants: Sequence[TenantRecord],
     paused: Sequence[PausedRecord],
     quotas: Sequence[TenantQuotas],
+    awaited: Mapping[str, Mapping[str, int]],
 ) -> _Settings:
     heard = sorted((row for row in subscriptions if row.event), key=lambda row: (row.event, row.task))
+    listeners = {event: list(rows) for event, rows in itertools.groupby(heard, key=lambda row: row.event)}
     return _Settings(
         version=version,
         tasks={row.task: row for row in subscriptions},
-        listeners={event: list(rows) for event, rows in itertools.groupby(heard, key=lambda row: row.event)},
+        listeners=listeners,
+        alone={
+            event: rows[0]
+            for event, rows in listeners.items()
+            if len(rows) == 1 and not (rows[0].rank or rows[0].lane or rows[0].flow or event in awaited)
+        },
         urgent_queues=frozenset(row.queue for row in subscriptions if row.rank < 0),
         tenants={row.id: row for row in tenants},
         paused_tenants=frozenset(row.id for row in tenants if row.paused),
@@ -168,5 +186,6 @@ def _settings(
         weights={row.id: row.weight for row in tenants if row.weight != 1},
         quotas={row.tenant_id: row for row in quotas},
         paused_queues=frozenset(row.name for row in paused if row.kind == "queue"),
+        awaited=awaited,
         flowing=frozenset(name for row in subscriptions if row.flow for name in (row.event, row.task) if name),
     )

@@ -137,19 +137,22 @@ class Database:
 
     async def rows(self, name: str, *values: Any) -> list[asyncpg.Record]:
         """All rows of one statement."""
-        return await self._alone(lambda work: work.rows(name, *values))
+        query = QUERIES[name]
+        return await self._again(lambda connection: connection.fetch(query, *values))
 
     async def row(self, name: str, *values: Any) -> asyncpg.Record | None:
         """The first row of one statement."""
-        return await self._alone(lambda work: work.row(name, *values))
+        query = QUERIES[name]
+        return await self._again(lambda connection: connection.fetchrow(query, *values))
 
     async def value(self, name: str, *values: Any) -> Any:
         """The first column of the first row of one statement."""
-        return await self._alone(lambda work: work.value(name, *values))
+        query = QUERIES[name]
+        return await self._again(lambda connection: connection.fetchval(query, *values))
 
     async def run(self, name: str, *values: Any) -> int:
         """How many rows one statement changed."""
-        return await self._alone(lambda work: work.run(name, *values))
+        return await self._again(lambda connection: _Statements(connection).run(name, *values))
 
     async def retried(self, verb: Callable[[Work], Awaitable[T]]) -> T:
         """Run ``verb`` in one READ COMMITTED transaction, and again, up to ten times, if another one was in its way.
@@ -175,9 +178,6 @@ class Database:
             if found is None:
                 raise
             raise found from error
-
-    async def _alone(self, verb: Callable[[Work], Awaitable[T]]) -> T:
-        return await self._again(lambda connection: verb(_Statements(connection)))
 
     async def _again(self, act: Callable[[Connection], Awaitable[T]]) -> T:
         # A statement or transaction that failed has changed nothing, so doing it again is safe; a connection lost on the

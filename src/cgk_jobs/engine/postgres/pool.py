@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator
+from types import TracebackType
 
 from cgk_jobs.engine.postgres.server import Connection, Server
 from cgk_jobs.errors import ProviderUnavailable
@@ -50,24 +51,23 @@ class Pool:
         finally:
             self.terminate()
 
-    @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Connection]:
-        """Lend a connection. One that comes back in the middle of something is closed, not lent again.
+    def connection(self) -> Lent:
+        """Lend a connection for the length of an ``async with``. One that comes back in the middle of something is closed.
 
         Raises ``ProviderUnavailable`` when none is free within ``PATIENCE``, and what ``Server.connect`` does.
         """
-        connection = await self._take()
-        try:
-            yield connection
-        except (asyncio.CancelledError, TimeoutError):
+        return Lent(self)
+
+    def take_back(self, connection: Connection, error: BaseException | None) -> None:
+        """The connection was used, and the use raised ``error`` or nothing."""
+        if isinstance(error, (asyncio.CancelledError, TimeoutError)):
             # The next one would wait until the server has cancelled this statement, or for ever if it is gone.
             self._see_off(connection)
-            raise
-        finally:
-            self._give(connection)
+        self._give(connection)
 
-    async def _take(self) -> Connection:
-        give_up_at = self.loop.time() + PATIENCE
+    async def take(self) -> Connection:
+        """A connection, which must be taken back."""
+        give_up_at: float | None = None
         while True:
             while self._idle:
                 connection = self._idle.pop()
@@ -76,6 +76,7 @@ class Pool:
                 self._open.discard(connection)
             if len(self._open) + self._opening < self._size:
                 return await self._connect()
+            give_up_at = give_up_at or self.loop.time() + PATIENCE
             handed = await self._wait(give_up_at)
             if handed is not None and not handed.is_closed():
                 return handed
@@ -180,6 +181,24 @@ class Pool:
                 self.loop.call_soon_threadsafe(self.terminate)
         else:
             self.terminate()
+
+
+class Lent:
+    """A connection of a pool, lent. A class, since a generator costs every statement twice as much."""
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._pool.take()
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.take_back(self._connection, error)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -15,6 +15,7 @@ from cgk_jobs.engine.postgres.database import Database, Outdated, Work
 from cgk_jobs.engine.postgres.flow_sending import FlowSending, StorePlain
 from cgk_jobs.engine.postgres.flowing import FlowGate
 from cgk_jobs.engine.postgres.keys import KeyBook
+from cgk_jobs.engine.postgres.lone import LoneSends
 from cgk_jobs.engine.postgres.placing import Places, Placing
 from cgk_jobs.engine.postgres.quotas import adjust_sends, charge_sends
 from cgk_jobs.engine.postgres.waits import WaitBook
@@ -66,6 +67,7 @@ class Sending:
         self._told = told
         self._nonces = Nonces()
         self._keys = KeyBook(database)
+        self._lone = LoneSends(database, configuration, placing, self._nonces)
         self._flow = FlowSending(configuration, placing, gate, self._nonces)
         self.quota_watchers: list[Callable[[Crossing], None]] = []
         self._turnstiles: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turnstile] = WeakKeyDictionary()
@@ -75,10 +77,14 @@ class Sending:
 
         Raises ``DuplicateKey``, ``InvalidTask``, ``QuotaExceeded``, ``TenantClosed``, ``ProviderUnavailable``.
         """
+        lone = self._lone.target(events)
         quotas = self._configuration.quotas
-        if len(events) > _AT_ONCE or any(
-            event.key is not None or event.tick_at is not None or event.tags or event.tenant_id in quotas
-            for event in events
+        if lone is None and (
+            len(events) > _AT_ONCE
+            or any(
+                event.key is not None or event.tick_at is not None or event.tags or event.tenant_id in quotas
+                for event in events
+            )
         ):
             # Also where a quota may refuse it: those it would be coalesced with would all be sent again.
             return await self._insert_apart(events)
@@ -91,12 +97,16 @@ class Sending:
         # A lone sender waits for nobody, and what others send meanwhile gathers.
         turnstile.flying += 1
         try:
-            stored, batch = await self._store(self._database, events)
+            one = None if lone is None else await self._lone.store(events[0], lone)
+            stored, batch = ([one], None) if one is not None else await self._store(self._database, events)
         finally:
             turnstile.flying -= 1
             if turnstile.waiting:
                 self._take_off(loop, turnstile)
-        self.tell([batch])
+        if batch is None:
+            self._told(1, None)
+        else:
+            self.tell([batch])
         return stored
 
     async def _insert_apart(self, events: Sequence[NewEvent]) -> list[Stored]:
@@ -303,9 +313,9 @@ class Sending:
         if batch.has_runs and batch.has_unrouted and work is self._database:
             # Two statements: together or not at all.
             return await self._database.retried(lambda work: self._write(work, batch, version, now))
-        lone = batch.lone_parameters()
+        lone = batch.lone_statement()
         if lone is not None:
-            event_seq = await work.value("insert_one", version, now, *lone)
+            event_seq = await work.value(lone[0], version, now, *lone[1])
             return None if event_seq is None else batch.answers([event_seq], [event_seq + 1], ())
         bases: Sequence[int] = ()
         seqs: Sequence[int] = ()

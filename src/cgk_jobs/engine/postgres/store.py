@@ -357,6 +357,12 @@ class PostgresStore:
     async def first_seen(self, key: str, until: int) -> bool:
         return await self._wakeups.first_seen(key, until)
 
+    async def take_lease(self, name: str, seconds: float) -> int | None:
+        return await self._wakeups.take_lease(name, seconds)
+
+    async def drop_lease(self, name: str, lease: int | None) -> bool:
+        return await self._wakeups.drop_lease(name, lease)
+
     async def count_wakeups(self) -> Mapping[str, Outstanding]:
         return await self._wakeups.count()
 

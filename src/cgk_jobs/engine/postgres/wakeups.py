@@ -12,7 +12,7 @@ from typing import Any
 
 from cgk_jobs.engine.postgres.database import Database, Work
 from cgk_jobs.engine.wakeup_room import Room
-from cgk_jobs.engine.wakeups import ActiveProvider, Demand, Outstanding, WakeupRecord, new_wakeup_id
+from cgk_jobs.engine.wakeups import LEASE, ActiveProvider, Demand, Outstanding, WakeupRecord, new_wakeup_id
 
 __all__ = ["WakeupBook"]
 
@@ -166,3 +166,16 @@ class WakeupBook:
     async def first_seen(self, key: str, until: int) -> bool:
         """Whether a signed call comes for the first time; see the boundary."""
         return await self._database.run("note_seen_call", key, until) == 1
+
+    # -- leases ------------------------------------------------------------------------------------------------------
+
+    async def take_lease(self, name: str, seconds: float) -> int | None:
+        """Hold a name alone; see the boundary."""
+        lease: int | None = await self._database.value(
+            "take_lease", LEASE + name, round(seconds * 1e6), self._database.now
+        )
+        return lease
+
+    async def drop_lease(self, name: str, lease: int | None) -> bool:
+        """Let it go; see the boundary."""
+        return await self._database.run("drop_lease", LEASE + name, lease) == 1

@@ -37,6 +37,7 @@ from cgk_jobs.engine.sqlite.limits import LimitBook
 from cgk_jobs.engine.sqlite.sending import Inbox
 from cgk_jobs.engine.sqlite.tenant_tables import TenantTable
 from cgk_jobs.engine.sqlite.wakeups import WakeupBook
+from cgk_jobs.engine.wakeups import LEASE
 from cgk_jobs.errors import DuplicateKey, JobsError, QuotaExceeded, TenantClosed
 from cgk_jobs.runtime.execute import newer_version_hold
 from cgk_jobs.wire.ids import COUNTER_BITS, to_id
@@ -342,6 +343,16 @@ class SqliteLedger:
     def first_seen(self, key: str, until: int) -> bool:
         """Whether a signed call comes for the first time; it is remembered until a moment."""
         return self.db.execute(QUERIES["note_seen_call"], (key, until)).rowcount == 1
+
+    def take_lease(self, name: str, seconds: float) -> int | None:
+        """Hold a name alone, for so long: the lease's number, or ``None`` while another one is held."""
+        now = self._clock.micros()
+        row = self.db.execute(QUERIES["take_lease"], (LEASE + name, now + round(seconds * 1e6), now)).fetchone()
+        return None if row is None else row[0]
+
+    def drop_lease(self, name: str, lease: int | None) -> bool:
+        """Let a lease go before its time; ``None``: whoever holds it. False: there was none such."""
+        return self.db.execute(QUERIES["drop_lease"], (LEASE + name, lease)).rowcount == 1
 
     def prune(self, before: int, count: int) -> int:
         """Delete up to ``count`` runs that finished before a moment, and keys past their time; returns how many runs."""

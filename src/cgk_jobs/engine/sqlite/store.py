@@ -306,6 +306,12 @@ class SqliteStore:
     def first_seen(self, key: str, until: int) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.first_seen(key, until))
 
+    def take_lease(self, name: str, seconds: float) -> Awaitable[int | None]:
+        return self._commits.run(lambda ledger: ledger.take_lease(name, seconds))
+
+    def drop_lease(self, name: str, lease: int | None) -> Awaitable[bool]:
+        return self._commits.run(lambda ledger: ledger.drop_lease(name, lease))
+
     def count_wakeups(self) -> Awaitable[Mapping[str, Outstanding]]:
         return self._commits.run(lambda ledger: ledger.wakeups.count())
 

@@ -31,7 +31,7 @@ def build(
     """The application with its databases in ``folder`` (``None``: in memory), and its tasks, ready to be included.
 
     ``clock`` should be the one the ``Jobs`` object has. ``vendors``: doubles that are slow or fail; the default ones are
-    neither. Tenants' databases start empty; ``seed.plant`` fills them with creators, an experiment and the like.
+    neither, and closed by ``app.close()``. Tenants' databases start empty; ``seed.plant`` fills them with creators, an experiment and the like.
     """
     doubles = vendors or VendorDoubles(folder)
     app = Commerce(
@@ -44,4 +44,6 @@ def build(
         endpoint=doubles,
         ads=doubles,
     )
+    if vendors is None:
+        app.owned.callback(doubles.close)
     return app, app.groups()

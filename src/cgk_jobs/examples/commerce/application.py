@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from cgk_jobs import TaskGroup
@@ -32,6 +33,8 @@ class Commerce:
     """From the first review mail to the second."""
     seconds_between_texts: float = 1.0
     """The pace of the queue of text messages; 0 where the vendor is a double and nobody waits."""
+    owned: ExitStack = field(default_factory=ExitStack)
+    """What is closed with it: its own doubles, where it was given none."""
 
     def groups(self) -> list[TaskGroup]:
         """The tasks of every category, for ``jobs.include``."""
@@ -44,3 +47,8 @@ class Commerce:
     def today(self) -> date:
         """The present day in UTC."""
         return from_micros(self.clock.micros()).date()
+
+    def close(self) -> None:
+        """Close the tenants' databases, and the doubles that nobody else has."""
+        self.shops.close()
+        self.owned.close()

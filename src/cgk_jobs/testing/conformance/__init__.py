@@ -19,6 +19,7 @@ from cgk_jobs.testing.conformance.claiming import ClaimingSuite
 from cgk_jobs.testing.conformance.families import FamiliesSuite
 from cgk_jobs.testing.conformance.flowing import FlowSuite
 from cgk_jobs.testing.conformance.journalling import JournallingSuite
+from cgk_jobs.testing.conformance.leasing import LeasingSuite
 from cgk_jobs.testing.conformance.limiting import LimitingSuite
 from cgk_jobs.testing.conformance.lines import LineSuite
 from cgk_jobs.testing.conformance.ordering import OrderingSuite
@@ -54,5 +55,6 @@ class StoreConformance(
     FamiliesSuite,
     WakingSuite,
     RingingSuite,
+    LeasingSuite,
 ):
     """All suites of a store in one class."""

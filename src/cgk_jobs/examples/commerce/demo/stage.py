@@ -156,4 +156,4 @@ class Stage:
     def close(self) -> None:
         """Close the files."""
         self.jobs.close()
-        self.shop.shops.close()
+        self.shop.close()

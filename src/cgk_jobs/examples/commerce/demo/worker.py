@@ -50,7 +50,7 @@ async def _work(folder: Path, number: str) -> None:
         await asyncio.sleep(TELL_EVERY)
     await jobs.stop()
     _note(orders, starts)
-    shop.shops.close()
+    shop.close()
     jobs.close()
     (folder / f"peak-{number}").write_text(str(peak_mb()), encoding="ascii")
 
