@@ -20,7 +20,9 @@ API_VERSION = "2025-07-16"
 _Handler = Callable[[Request, Any], Awaitable[Response]]
 
 
-def make_api(service: Service, secret_key: str, asked: list[Asked], environment: dict[str, Any]) -> Starlette:
+def make_api(  # noqa: PLR0915 - a route after the other
+    service: Service, secret_key: str, asked: list[Asked], environment: dict[str, Any]
+) -> Starlette:
     """``asked`` gets each request; ``environment`` is what the key is said to belong to, and its schedules."""
     answered: dict[str, tuple[int, bytes]] = {}
 
@@ -100,6 +102,16 @@ def make_api(service: Service, secret_key: str, asked: list[Asked], environment:
         as_object(json.loads(body))
         return JSONResponse({"id": service.make_token(), "isCached": False})
 
+    async def read_token(request: Request, body: bytes) -> Response:
+        token = request.path_params["token"]
+        if token not in service.tokens:
+            return _error(404, "Waitpoint not found")
+        data = service.tokens[token]
+        done = data is not None
+        return JSONResponse(
+            {"id": token, "status": "COMPLETED" if done else "WAITING", "output": json.dumps(data) if done else None}
+        )
+
     async def complete_token(request: Request, body: bytes) -> Response:
         found = service.complete(request.path_params["token"], as_object(json.loads(body)).get("data"))
         return JSONResponse({"success": True}) if found else _error(404, "Waitpoint not found")
@@ -114,6 +126,7 @@ def make_api(service: Service, secret_key: str, asked: list[Asked], environment:
             route("/api/v1/whoami", whoami, "GET"),
             route("/api/v1/schedules", schedules, "GET"),
             route("/api/v1/waitpoints/tokens", make_token, "POST"),
+            route("/api/v1/waitpoints/tokens/{token}", read_token, "GET"),
             route("/api/v1/waitpoints/tokens/{token}/complete", complete_token, "POST"),
         ]
     )
