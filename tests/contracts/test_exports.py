@@ -234,7 +234,7 @@ async def test_what_the_application_gets_later_says_so_until_then(jobs: Jobs, na
     assert refusal.value.hint
 
 
-@pytest.mark.parametrize("provider", ["inngest", "trigger_dev"])
+@pytest.mark.parametrize("provider", ["inngest"])
 def test_providers_that_come_later_are_refused_by_name(provider: str) -> None:
     with pytest.raises(Unsupported, match="Use embedded"):
         Jobs(provider)

@@ -14,7 +14,14 @@ from tests.acceptance.pages import ROOT, blocks
 from cgk_jobs.settings import VARIABLES
 
 PAGES = sorted((ROOT / "docs" / "providers").glob("*.md"))
-OTHER_VARIABLES = {"JOBS_PROVIDER", "JOBS_PUBLIC_URL", "JOBS_DATABASE_URL", "DATABASE_URL", "CRON_TZ"}
+OTHER_VARIABLES = {
+    "JOBS_PROVIDER",
+    "JOBS_PUBLIC_URL",
+    "JOBS_SIGNING_KEY",
+    "JOBS_DATABASE_URL",
+    "DATABASE_URL",
+    "CRON_TZ",
+}
 """Those every provider has, and a word of a vendor's that looks like one."""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cgk_jobs.cli.application import opened_application
+from cgk_jobs.cli.application import opened_application, read_settings
 from cgk_jobs.cli.console import printable, result, say
 from cgk_jobs.cli.errors import Failure
 from cgk_jobs.cli.options import app_option
@@ -66,11 +66,10 @@ def _files(app: str | None, concurrency: int, machine: str, schedules: bool) -> 
     from cgk_jobs.providers.planning import plan_of
     from cgk_jobs.providers.trigger_dev.settings import project_ref
 
+    settings = read_settings()
     with opened_application(app) as jobs:
-        settings = jobs.settings
-        project = None if settings is None else project_ref(settings.values)
-        name = "default" if settings is None else settings.app or "default"
-        plan = plan_of(jobs.tasks, name, None if settings is None else settings.public_url)
+        plan = plan_of(jobs.tasks, app or settings.app or "default", settings.public_url)
+    project = project_ref(settings.values)
     return project_files(plan, ProjectOptions(project, concurrency, machine, schedules))
 
 

@@ -12,7 +12,7 @@ class Faults:
     """Counts go down with each request they befall. ``broken``: 500 before anything happens; ``after``: 500 after it has.
 
     ``throttled``: 429 with the time of its end. ``garbled``: answers that are not of its form. ``lost``: acknowledged, and never
-    run. ``copies``: calls for each wake-up that is due, at the same time.
+    run. ``full``: a queue of the plan is full. ``copies``: calls for each wake-up that is due, at the same time.
     """
 
     broken: int = 0
@@ -20,6 +20,7 @@ class Faults:
     throttled: int = 0
     garbled: int = 0
     lost: int = 0
+    full: bool = False
     copies: int = 1
 
     def take(self, name: str) -> bool:

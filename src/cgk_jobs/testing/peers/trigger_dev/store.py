@@ -42,10 +42,16 @@ class Service:
         self.changed = 0
         """How often a run or token has come or changed."""
 
-    def trigger(self, task: str, body: Mapping[str, Any]) -> tuple[NativeRun, bool]:
-        """A new run, or the one there is for this key. Raises ``UnknownTask``, ``BadOptions``."""
-        if self.tasks is not None and task not in self.tasks:
+    def trigger(self, task: str, body: Mapping[str, Any], *, of_batch: bool = False) -> tuple[NativeRun, bool]:
+        """A new run, or the one there is for this key. Raises ``BadOptions``, and ``UnknownTask``.
+
+        Of a batch an unknown task's run is taken, and fails later, when nobody is asking any more.
+        """
+        known_task = self.tasks is None or task in self.tasks
+        if not known_task and not of_batch:
             raise UnknownTask
+        if self.faults.full:
+            raise BadOptions("Cannot trigger, as the queue size limit for this environment has been reached")
         now = self.clock.micros()
         options, due_at = read_options(body, now)
         key = options.get("idempotencyKey")
@@ -61,7 +67,9 @@ class Service:
             options.get("priority", 0),
             "DELAYED" if due_at > now else "QUEUED",
         )
-        if self.faults.take("lost"):
+        if not known_task:
+            run.status = "FAILED"
+        elif self.faults.take("lost"):
             run.status = "LOST"  # acknowledged, and never seen again
         self.runs[run.id] = run
         if key is not None:
@@ -89,7 +97,7 @@ class Service:
             if index in batch.runs:
                 again += 1
                 continue
-            batch.runs[index] = self.trigger(task, fields)[0].id
+            batch.runs[index] = self.trigger(task, fields, of_batch=True)[0].id
             taken += 1
         return taken, again
 
