@@ -18,8 +18,14 @@ __all__ = ["make_api"]
 _Handler = Callable[[Request, bytes], Awaitable[Response]]
 
 
-def make_api(service: Service, event_key: str, bearer: Callable[[], str], asked: list[Asked]) -> Starlette:
-    """``asked`` gets each request; ``bearer``: what the API is called with."""
+def make_api(
+    service: Service, event_key: str, bearer: Callable[[], str], asked: list[Asked], connections: list[str]
+) -> Starlette:
+    """``asked`` gets each request; ``bearer``: what the API is called with; ``connections``: of who wanted a gateway."""
+
+    async def no_gateway(request: Request) -> Response:
+        connections.append(request.headers.get("authorization", ""))
+        return _error(503, "no gateway here")
 
     async def answered(request: Request, handler: _Handler, *, allowed: bool) -> Response:
         body = await request.body()
@@ -78,6 +84,7 @@ def make_api(service: Service, event_key: str, bearer: Callable[[], str], asked:
     return Starlette(
         routes=[
             Route("/e/{key}", events, methods=["POST"]),
+            Route("/v0/connect/start", no_gateway, methods=["POST"]),
             route("/fn/register", register, "POST"),
             route("/v1/events", list_events, "GET"),
             route("/v1/events/{event}/runs", event_runs, "GET"),

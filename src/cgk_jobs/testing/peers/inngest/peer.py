@@ -37,12 +37,14 @@ class InngestPeer:
         self.asked: list[Asked] = []
         self.called: list[bytes] = []
         """The bodies of calls that were made."""
+        self.connections: list[str] = []
+        """The keys of who asked for a gateway to connect to, which there is none of."""
         self.event_key = secrets.token_hex(20)
         self.signing_key = f"signkey-prod-{secrets.token_hex(32)}"
         self._clock = clock or SystemClock()
         self._service = Service(self._clock, self.faults)
         self._patience = patience
-        self._server = Loopback(make_api(self._service, self.event_key, self._bearer, self.asked))
+        self._server = Loopback(make_api(self._service, self.event_key, self._bearer, self.asked, self.connections))
         self._client = httpx.AsyncClient(timeout=60, follow_redirects=False)
         self._runner: asyncio.Task[None] | None = None
         self._calls: set[asyncio.Task[None]] = set()
@@ -86,6 +88,11 @@ class InngestPeer:
         timestamp = str(self._clock.micros() // 1_000_000 - age)
         bare = (key or self.signing_key).rpartition("-")[2].encode()
         return f"t={timestamp}&s={hmac.new(bare, body + timestamp.encode(), hashlib.sha256).hexdigest()}"
+
+    @property
+    def bearer_of_packages(self) -> str:
+        """What the vendor's packages call its API with."""
+        return self._bearer().rpartition("-")[2]
 
     def _bearer(self) -> str:
         prefix, _, bare = self.signing_key.rpartition("-")
