@@ -11,8 +11,8 @@ from tests.servers.redis import left_connections, running_redis
 
 from cgk_jobs.cli.main import cgk
 from cgk_jobs.examples.commerce.demo import DemoOptions, run_demo
-from cgk_jobs.examples.commerce.demo.vendors import HOSTED
 from cgk_jobs.examples.commerce.stream import read_orders
+from cgk_jobs.testing.peers.services import HOSTED
 
 TENANTS = ("germany", "france")
 DAYS = 8

@@ -20,12 +20,12 @@ from pathlib import Path
 from time import perf_counter
 
 from cgk_jobs import Event, Jobs, across_tenants
-from cgk_jobs.examples.commerce.demo.vendors import Vendor
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.settings import Settings
 from cgk_jobs.testing.peers.inngest import InngestPeer
 from cgk_jobs.testing.peers.loopback import Loopback
 from cgk_jobs.testing.peers.qstash import QStashPeer
+from cgk_jobs.testing.peers.services import Vendor
 from cgk_jobs.testing.peers.trigger_dev import TriggerDevPeer
 
 CUTS = 5_000

@@ -23,12 +23,12 @@ from cgk_jobs.examples.commerce.demo.memory import peak_mb
 from cgk_jobs.examples.commerce.demo.middleware import OrderMiddleware
 from cgk_jobs.examples.commerce.demo.result import CategoryResult, DemoOptions, DemoResult, Progress, Told
 from cgk_jobs.examples.commerce.demo.totals import chosen_orders, expect, read_books
-from cgk_jobs.examples.commerce.demo.vendors import Vendor, vendor
 from cgk_jobs.examples.commerce.organizations import enrol
 from cgk_jobs.examples.commerce.payout_approvals import PayoutDecided
 from cgk_jobs.examples.commerce.stream import Order, to_event
 from cgk_jobs.providers.registry import create_provider
 from cgk_jobs.settings import Settings
+from cgk_jobs.testing.peers.services import Vendor, vendor
 
 __all__ = ["run_hosted"]
 

@@ -20,8 +20,8 @@ from cgk_jobs.examples.commerce.demo.result import DemoOptions, DemoResult, Prog
 from cgk_jobs.examples.commerce.demo.stage import Stage
 from cgk_jobs.examples.commerce.demo.totals import chosen_orders, expect, read_books
 from cgk_jobs.examples.commerce.demo.two_days import replay_two_days
-from cgk_jobs.examples.commerce.demo.vendors import HOSTED
 from cgk_jobs.examples.commerce.stream import Order, to_event
+from cgk_jobs.testing.peers.services import HOSTED
 
 __all__ = ["run_demo"]
 

@@ -1,4 +1,4 @@
-"""Who wakes the demo's runs where a provider does: your Redis, or the hosted services' doubles on this machine."""
+"""Who wakes runs where the demo and the benchmarks try a provider: your Redis, or the hosted services' doubles on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cgk_jobs.errors import NotConfigured
 __all__ = ["HOSTED", "Vendor", "vendor"]
 
 HOSTED = ("bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
-SECRET = "the-demo-s-own-secret-of-some-length"  # noqa: S105 - nobody but the demo calls
+SECRET = "a-secret-of-this-machine-s-own-clock"  # noqa: S105 - nobody else calls
 RING_EVERY = 1.0
 """Seconds between two rings of the clock, in place of Vercel's minute."""
 
@@ -36,16 +36,14 @@ async def vendor(provider: str, public_url: str) -> AsyncGenerator[Vendor, None]
     if provider == "bullmq":
         url = os.environ.get("REDIS_URL")
         if not url:
-            raise NotConfigured(
-                "the demo needs a Redis for BullMQ: start one, and set REDIS_URL=redis://127.0.0.1:6379"
-            )
+            raise NotConfigured("BullMQ needs a Redis: start one, and set REDIS_URL=redis://127.0.0.1:6379")
         yield Vendor({"REDIS_URL": url})
         return
     try:
         made = _double(provider, public_url)
     except ImportError as error:
         raise NotConfigured(
-            f"the demo needs the package {error.name} for this provider: pip install 'cgk-jobs[{provider}]' uvicorn"
+            f"the package {error.name} is missing for this provider: pip install 'cgk-jobs[{provider}]' uvicorn"
         ) from error
     async with made as double:
         if provider == "vercel_cron":
