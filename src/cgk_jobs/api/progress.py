@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from cgk_jobs.api.routing import Call
+from cgk_jobs.api.routing import Call, acting_for
 from cgk_jobs.api.runs import brief
 from cgk_jobs.clock import monotonic
 from cgk_jobs.wire.asgi import Receive, Send
@@ -26,8 +26,10 @@ LONGEST = 300.0
 async def _changes(call: Call) -> AsyncIterator[bytes]:
     until = monotonic() + LONGEST
     told, told_at = "", monotonic()
+    found = await call.run(call.path["run_id"])
     while monotonic() < until:
-        run = await call.run(call.path["run_id"])
+        with acting_for(found.tenant_id):
+            run = await call.jobs.runs.glance(found.id)
         now = dumps(brief(run))
         if now != told:
             told, told_at = now, monotonic()

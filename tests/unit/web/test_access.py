@@ -76,7 +76,7 @@ async def test_tokens_end_are_revoked_and_belong_to_one_application(jobs: Jobs, 
     with pytest.raises(InvalidToken, match="revoked"):
         await tokens.open(token)
     second = tokens.issue(tenants=["rawdog"], expires=60)
-    assert (await tokens.open(second)).tenants == {"rawdog"}
+    assert (await tokens.open(second)).tenants == frozenset({"rawdog"})
     assert isinstance(jobs.clock, TestClock)
     jobs.clock.advance(61)
     with pytest.raises(InvalidToken, match="time is over"):
@@ -156,7 +156,7 @@ async def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setenv("JOBS_DASHBOARD_TOKEN", OPERATOR)
     monkeypatch.setenv("JOBS_SIGNING_KEY", KEY.decode())
     jobs = Jobs(f"sqlite:///{tmp_path / 'web.db'}")
-    transport = httpx.ASGITransport(app=jobs.asgi())  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=jobs.asgi())
     async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as client:
         yield client
     jobs.close()

@@ -37,7 +37,7 @@ class Shop:
     theirs: str
 
     def bearer(self, **grant: Any) -> dict[str, str]:
-        return {"authorization": "Bearer " + self.jobs.tokens.issue(**grant)}
+        return {"authorization": f"Bearer {self.jobs.tokens.issue(**grant)}"}
 
     @property
     def operator(self) -> dict[str, str]:
@@ -69,7 +69,7 @@ async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     with tenant_context("theirs"):
         async for _ in jobs.runs.watch(theirs):
             pass
-    transport = httpx.ASGITransport(app=jobs.asgi())  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=jobs.asgi())
     async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as web:
         yield Shop(jobs, web, mine, theirs)
     await jobs.stop()
@@ -238,7 +238,7 @@ async def test_a_token_of_one_run_reads_that_run(shop: Shop) -> None:
 
 
 async def test_other_origins_read_runs_where_it_is_configured(shop: Shop) -> None:
-    transport = httpx.ASGITransport(app=shop.jobs.asgi(origins=["https://page.example"]))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=shop.jobs.asgi(origins=["https://page.example"]))
     path = f"/api/runs/{shop.mine}/progress"
     async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as web:
         for origin, allowed in (("https://page.example", "https://page.example"), ("https://evil.example", None)):
