@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from typing import Any
 
 import click
@@ -41,7 +42,7 @@ def token(
 ) -> None:  # fmt: skip
     """Make a token for the API, signed with JOBS_SIGNING_KEY."""
     if revoke is not None:
-        _revoke(click.get_text_stream("stdin").readline().strip() if revoke == "-" else revoke, app, as_json)
+        _revoke(sys.stdin.readline().strip() if revoke == "-" else revoke, app, as_json)
         return
     if bool(tenants) == all_tenants:
         raise click.UsageError("for which tenant? Give --tenant TENANT, or --all-tenants")

@@ -37,7 +37,8 @@ class Shop:
     theirs: str
 
     def bearer(self, **grant: Any) -> dict[str, str]:
-        return {"authorization": f"Bearer {self.jobs.tokens.issue(**grant)}"}
+        token: str = self.jobs.tokens.issue(**grant)
+        return {"authorization": f"Bearer {token}"}
 
     @property
     def operator(self) -> dict[str, str]:

@@ -27,7 +27,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Jobs, str, asyncio.Event
 
     @jobs.task(on=Followed)
     async def follow(event: Followed, ctx: Context) -> None:
-        await ctx.progress(1, 2)
+        await ctx.progress(0.5, "half")
         await go.wait()
 
     await jobs.start()
