@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 
-from cgk_jobs.errors import NotConfigured, Unsupported
+from cgk_jobs.errors import NotConfigured
+from cgk_jobs.providers.making import third_party
 from cgk_jobs.wire.signing import MOST_KEYS, SHORTEST_KEY
 
 __all__ = [
-    "BUILT",
     "PROVIDERS",
     "Outside",
     "PostgresLogins",
@@ -28,14 +28,15 @@ __all__ = [
 ]
 
 PROVIDERS = ("embedded", "postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
-BUILT = ("embedded", "postgres", "bullmq", "trigger_dev", "qstash", "vercel_cron")
-"""The providers this version has."""
+"""The providers of this package."""
 SHORTEST_TOKEN = 24
 """Characters of ``JOBS_DASHBOARD_TOKEN``."""
 VARIABLES = (
     "REDIS_URL",
     "INNGEST_EVENT_KEY", "INNGEST_SIGNING_KEY", "INNGEST_SIGNING_KEY_FALLBACK", "INNGEST_BASE_URL", "INNGEST_API_BASE_URL",
     "INNGEST_EVENT_API_BASE_URL", "INNGEST_DEV", "INNGEST_ENV",
+    "JOBS_INNGEST_CONCURRENCY", "JOBS_INNGEST_TENANT_CONCURRENCY", "JOBS_INNGEST_FUNCTIONS_PER_APP", "JOBS_INNGEST_FUNCTION_EACH",
+    "JOBS_INNGEST_SCHEDULE_EACH", "JOBS_INNGEST_DRAIN_SECONDS", "JOBS_INNGEST_RETRIES", "JOBS_INNGEST_CONNECT",
     "TRIGGER_SECRET_KEY", "TRIGGER_PROJECT_REF", "TRIGGER_API_URL", "JOBS_TRIGGER_ANSWER_WITHIN", "JOBS_TRIGGER_DRAIN_SECONDS",
     "QSTASH_TOKEN", "QSTASH_URL", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY",
     "JOBS_QSTASH_PARALLELISM", "JOBS_QSTASH_TENANT_PARALLELISM", "JOBS_QSTASH_REQUEST_LIMIT", "JOBS_QSTASH_DRAIN_SECONDS",
@@ -126,13 +127,10 @@ def load_settings(
             name, look.sources["provider"] = "postgres", f"the database address ({look.sources['database']})"
         else:
             name = "embedded"
-    if name not in PROVIDERS:
+    others = () if name in PROVIDERS else tuple(third_party())
+    if name not in (*PROVIDERS, *others):
         raise NotConfigured(
-            f"{look.sources['provider']}: unknown provider {name!r}; choose one of {', '.join(PROVIDERS)}"
-        )
-    if name not in BUILT:
-        raise Unsupported(
-            f"provider {name!r}", "this version", "Use embedded, or postgres: set JOBS_PROVIDER, or leave it unset."
+            f"{look.sources['provider']}: unknown provider {name!r}; choose one of {', '.join((*PROVIDERS, *others))}"
         )
     ledger = _ledger(look, name, address, folder, app)
     return Settings(
@@ -147,7 +145,10 @@ def load_settings(
         signing_keys=_signing_keys(look),
         dashboard_token=_dashboard_token(look),
         values={
-            variable: value for variable in VARIABLES if (value := look.find(variable, None, variable, "")) is not None
+            variable: value
+            # A provider of another package has variables of its own, which begin with its name.
+            for variable in (*VARIABLES, *(look.variables(f"{name.upper()}_") if name in others else ()))
+            if (value := look.find(variable, None, variable, "")) is not None
         },
         sources=look.sources,
     )
@@ -245,6 +246,10 @@ class _Lookup:
         self._file = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
         self._table = _table(folder / "pyproject.toml")
         self.sources: dict[str, str] = {}
+
+    def variables(self, prefix: str) -> list[str]:
+        """The names of variables that are set and begin so."""
+        return sorted(name for name in {*self._environment, *self._file} if name.startswith(prefix))
 
     def find(self, setting: str, argument: str | None, variable: str, key: str) -> str | None:
         if argument is not None:

@@ -33,6 +33,7 @@ RUN_ELSEWHERE = {
     "tenant-data.md": "test_page.py",
     "transactional-send.md": "test_page.py",
     "qstash.md": "test_provider_pages.py",
+    "inngest.md": "test_provider_pages.py",
     "trigger_dev.md": "test_provider_pages.py",
     "vercel_cron.md": "test_provider_pages.py",
     "bullmq.md": "test_provider_pages.py",

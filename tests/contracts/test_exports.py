@@ -234,12 +234,6 @@ async def test_what_the_application_gets_later_says_so_until_then(jobs: Jobs, na
     assert refusal.value.hint
 
 
-@pytest.mark.parametrize("provider", ["inngest"])
-def test_providers_that_come_later_are_refused_by_name(provider: str) -> None:
-    with pytest.raises(Unsupported, match="Use embedded"):
-        Jobs(provider)
-
-
 def test_the_catalogue_is_looked_up_by_name() -> None:
     from cgk_jobs.events import registry
 

@@ -18,7 +18,7 @@ from cgk_jobs.providers.provider import AsgiApp
 
 __all__ = ["Attempt", "Finding", "Target", "attack", "changed_text", "make_target"]
 
-PROVIDERS = ("qstash", "trigger_dev", "vercel_cron")
+PROVIDERS = ("inngest", "qstash", "trigger_dev", "vercel_cron")
 """Those that have a target."""
 REFUSALS = frozenset({400, 401, 403, 405, 413})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal
@@ -46,7 +46,7 @@ class Questions:
         self._reason = reason
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _asking(self) -> Generator[None, None, None]:
         """In the scope the server was started for; errors as text for the agent, without what it need not know."""
         try:
             with across_tenants(reason=self._reason) if self._tenant is None else tenant_context(self._tenant):

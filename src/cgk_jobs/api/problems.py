@@ -40,7 +40,7 @@ _LONGEST = 2_000
 
 def problem_of(error: JobsError | OSError) -> tuple[int, str]:
     """Status and text. What may name a host, a path or a login is not told."""
-    if isinstance(error, OSError | ProviderUnavailable | ProviderRefused) or not isinstance(error, JobsError):
+    if isinstance(error, OSError | ProviderUnavailable | ProviderRefused):
         return 503, "the ledger or the provider does not answer: try again in a few seconds"
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 409)
     return status, storable(str(error))[:_LONGEST]

@@ -29,7 +29,7 @@ async def read_json(scope: Scope, receive: Receive, model: type[M]) -> M:
         raise Refused(415, "send the body as it is, not compressed")
     body = await read_body(scope, receive, LONGEST_BODY)
     if not body:
-        return _checked(model, {}, "body")
+        return _checked(model, b"{}")
     kind, _, rest = (header_of(scope, "content-type") or "").partition(";")
     charset = rest.strip().lower().removeprefix("charset=").strip('"')
     if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
@@ -43,7 +43,7 @@ async def read_json(scope: Scope, receive: Receive, model: type[M]) -> M:
         raise Refused(400, "the body is not a JSON object")
     if _is_too_deep(value):
         raise Refused(400, f"the body is nested deeper than {DEEPEST}")
-    return _checked(model, value, "body", body)
+    return _checked(model, body)
 
 
 def read_query(scope: Scope, model: type[M]) -> M:
@@ -66,13 +66,12 @@ def read_query(scope: Scope, model: type[M]) -> M:
         raise Refused(422, _what_is_wrong(error, "query")) from error
 
 
-def _checked(model: type[M], value: dict[str, Any], where: str, text: bytes = b"{}") -> M:
-    del value
+def _checked(model: type[M], text: bytes) -> M:
     try:
         # From the text, so that moments are read by JSON's rules and whole numbers are not taken for truth.
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise Refused(422, _what_is_wrong(error, where)) from error
+        raise Refused(422, _what_is_wrong(error, "body")) from error
 
 
 def _what_is_wrong(error: ValidationError, where: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -68,7 +68,7 @@ class Call:
         return next(iter(self.access.tenants))
 
     @contextmanager
-    def scope(self, named: str | None) -> Iterator[str | None]:
+    def scope(self, named: str | None) -> Generator[str | None, None, None]:
         """Act for the tenant that is meant."""
         tenant_id = self.tenant(named)
         with across_tenants(reason="the API, for all tenants") if tenant_id is None else acting_for(tenant_id):
@@ -93,7 +93,7 @@ class Call:
 
 
 @contextmanager
-def acting_for(tenant_id: str) -> Iterator[None]:
+def acting_for(tenant_id: str) -> Generator[None, None, None]:
     """Act for one tenant, or for the installation, whose own runs have an id that names no tenant."""
     if tenant_id != PLATFORM:
         with tenant_context(tenant_id):

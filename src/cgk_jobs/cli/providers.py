@@ -18,22 +18,15 @@ __all__ = ["providers"]
 def providers(*, as_json: bool) -> None:
     """Show what each provider does natively, and what this package does instead."""
     from cgk_jobs.providers.registry import CAPABILITIES
-    from cgk_jobs.settings import PROVIDERS
 
     found = {name: asdict(capabilities) for name, capabilities in CAPABILITIES.items()}
     if as_json:
-        show_json(
-            {"providers": {name: {"available": name in found, "capabilities": found.get(name)} for name in PROVIDERS}}
-        )
+        show_json({"providers": {name: {"available": True, "capabilities": known} for name, known in found.items()}})
         return
     capabilities = list(next(iter(found.values())))
-    columns = [Column("PROVIDER"), Column("AVAILABLE", colour=_colour)]
+    columns = [Column("PROVIDER")]
     columns += [Column(name.replace("_", " ").upper(), optional=at) for at, name in enumerate(capabilities, 1)]
-    rows: list[list[str]] = []
-    for name in PROVIDERS:
-        known = found.get(name)
-        cells = [""] * len(capabilities) if known is None else [_word(*item) for item in known.items()]
-        rows.append([name, "yes" if known is not None else "not in this version", *cells])
+    rows = [[name, *[_word(*item) for item in known.items()]] for name, known in found.items()]
     show_table(columns, rows)
 
 
@@ -43,7 +36,3 @@ def _word(name: str, value: object) -> str:
     if name == "longest_delay":
         return "no limit" if value is None else f"{float(str(value)) / 86_400:g} days"
     return str(value)
-
-
-def _colour(cell: str) -> str | None:
-    return "green" if cell == "yes" else None

@@ -58,7 +58,7 @@ class Plan:
 
 
 @click.command("setup:jobs")
-@click.option("--provider", metavar="PROVIDER", help="Who wakes runs; this version has embedded and postgres.")
+@click.option("--provider", metavar="PROVIDER", help="Who wakes runs: embedded, postgres, bullmq, inngest, …")
 @click.option("--yes", is_flag=True, help="Ask nothing: do what would be proposed.")
 @click.option("--verify-only", is_flag=True, help="Change no settings and make no ledger; only see that a job runs.")
 @click.option("--skip-env", is_flag=True, help="Leave pyproject.toml as it is.")
@@ -110,12 +110,15 @@ def _take_back(undo: ExitStack) -> None:
 
 
 def _plan(provider: str | None, *, ask: bool, configure: bool) -> Plan:
+    from cgk_jobs.providers.registry import create_provider
     from cgk_jobs.settings import load_settings
 
     try:
         settings = load_settings(provider=provider)
     except Unsupported as error:
         raise NotReady(str(error)) from error
+    # What the provider needs and has not got is said before anything is written.
+    create_provider(settings).close()
     app, source = settings.app, settings.sources["app"]
     if app is None:
         app = _find_application(settings.folder, ask)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from cgk_jobs.errors import ProviderUnavailable
@@ -22,6 +22,7 @@ __all__ = [
     "Reply",
     "as_fields",
     "body_of",
+    "call_in",
     "call_of",
     "fields_of",
     "place_of",
@@ -110,7 +111,11 @@ def body_of(wakeup: Wakeup) -> dict[str, Any]:
 
 def call_of(body: bytes, budget: float | None) -> Call | None:
     """The wake-up in a body of ours; ``None`` for anything else."""
-    fields = fields_of(body)
+    return call_in(fields_of(body), budget)
+
+
+def call_in(fields: Mapping[str, Any], budget: float | None) -> Call | None:
+    """The wake-up in the fields of such a body; ``None`` for anything else."""
     texts = [fields.get(name) for name in ("wakeup", "queue", "tenant", "run", "task")]
     if fields.get("v") != 1 or not all(isinstance(text, str) and 0 < len(text) <= 255 for text in texts):
         return None

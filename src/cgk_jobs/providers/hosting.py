@@ -18,7 +18,7 @@ from cgk_jobs.engine.wakeups import ActiveProvider
 from cgk_jobs.engine.worker import Worker
 from cgk_jobs.errors import JobsError
 from cgk_jobs.providers.delivering import Delivering
-from cgk_jobs.providers.provider import Answer, AsgiApp, Call, Drain, JobProvider, Plan
+from cgk_jobs.providers.provider import Answer, AsgiApp, Call, Drain, JobProvider, LearnsPlan, Plan
 from cgk_jobs.providers.relay import Relay
 from cgk_jobs.providers.tenant_names import TenantNames
 from cgk_jobs.tasks.registry import TaskRegistry
@@ -187,6 +187,7 @@ class Hosting:
     async def _sync(self, name: str) -> None:
         """Tell the provider of the application. It may be out of reach: what is told is the same at the next start."""
         try:
+            self.routes()  # some providers are told of what they will be answered by
             for line in await self.provider(name).sync(self._plan()):
                 _logger.info("%s: %s", name, line)
         except (JobsError, OSError) as error:
@@ -196,9 +197,10 @@ class Hosting:
 
     async def _listen(self, name: str) -> None:
         stack = contextlib.AsyncExitStack()
-        loop = self.provider(name).work(
-            self._deliver, self._drain, queues=self._worker.queues, concurrency=self._concurrency
-        )
+        provider = self.provider(name)
+        if isinstance(provider, LearnsPlan):
+            provider.learn(self._plan())
+        loop = provider.work(self._deliver, self._drain, queues=self._worker.queues, concurrency=self._concurrency)
         if loop is not None:
             await stack.enter_async_context(loop)
         self._ears[name] = stack

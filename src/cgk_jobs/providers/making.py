@@ -24,6 +24,7 @@ ENTRY_POINTS = "cgk_jobs.providers"
 
 FACTORIES: Mapping[str, str] = {
     "bullmq": "cgk_jobs.providers.bullmq.provider:create",
+    "inngest": "cgk_jobs.providers.inngest.provider:create",
     "qstash": "cgk_jobs.providers.qstash.provider:create",
     "trigger_dev": "cgk_jobs.providers.trigger_dev.provider:create",
     "vercel_cron": "cgk_jobs.providers.vercel_cron.provider:create",

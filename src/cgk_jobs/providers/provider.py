@@ -26,6 +26,7 @@ __all__ = [
     "Handed",
     "Health",
     "JobProvider",
+    "LearnsPlan",
     "Plan",
     "PlannedTask",
     "PlannedTick",
@@ -251,6 +252,15 @@ class JobProvider(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. What is used again opens again."""
+        ...
+
+
+@runtime_checkable
+class LearnsPlan(Protocol):
+    """A provider whose endpoints or workers are made of the application's tasks."""
+
+    def learn(self, plan: Plan) -> None:
+        """What there is to be called for. Called before ``work`` and ``routes``, in every process, also where ``sync`` is not."""
         ...
 
 

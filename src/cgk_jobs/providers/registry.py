@@ -11,7 +11,16 @@ from cgk_jobs.engine.sqlite.store import SqliteStore
 from cgk_jobs.engine.store import Store
 from cgk_jobs.errors import NotConfigured
 from cgk_jobs.providers.bound import BoundProvider, ProviderSettings
-from cgk_jobs.providers.capabilities import BULLMQ, EMBEDDED, POSTGRES, QSTASH, TRIGGER_DEV, VERCEL_CRON, Capabilities
+from cgk_jobs.providers.capabilities import (
+    BULLMQ,
+    EMBEDDED,
+    INNGEST,
+    POSTGRES,
+    QSTASH,
+    TRIGGER_DEV,
+    VERCEL_CRON,
+    Capabilities,
+)
 from cgk_jobs.providers.claim_loop import ClaimLoopProvider
 from cgk_jobs.providers.hosting import CLAIMING
 from cgk_jobs.providers.making import ProviderContext, make_provider
@@ -25,6 +34,7 @@ CAPABILITIES: Mapping[str, Capabilities] = {
     "embedded": EMBEDDED,
     "postgres": POSTGRES,
     "bullmq": BULLMQ,
+    "inngest": INNGEST,
     "qstash": QSTASH,
     "trigger_dev": TRIGGER_DEV,
     "vercel_cron": VERCEL_CRON,

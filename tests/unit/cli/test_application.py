@@ -86,9 +86,3 @@ def test_the_ledger_of_an_application_with_its_own_is_read(folder: Path) -> None
     with opened(APP, create=True) as jobs:
         assert jobs.settings is not None
         assert jobs.settings.database == folder / "own.db"
-
-
-def test_a_provider_this_version_lacks_is_a_matter_of_setup(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JOBS_PROVIDER", "inngest")
-    with pytest.raises(NotReady, match="Use embedded"), opened(None):
-        raise AssertionError

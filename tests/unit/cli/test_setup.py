@@ -90,9 +90,19 @@ def test_a_provider_named_is_remembered(fresh: Path, run: Command) -> None:
     assert (fresh / "pyproject.toml").read_text() == f'{AFTER}provider = "embedded"\n'
 
 
-@pytest.mark.parametrize("provider", ["inngest", "nonsense"])
-def test_a_provider_there_is_not_is_refused(fresh: Path, run: Command, provider: str) -> None:
-    assert provider in run("setup:jobs", "--yes", "--provider", provider, code=3).stderr
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("inngest", "INNGEST_EVENT_KEY"),
+        ("qstash", "QSTASH_TOKEN"),
+        ("trigger_dev", "TRIGGER_SECRET_KEY"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_a_provider_without_its_keys_or_that_there_is_not_is_refused(
+    fresh: Path, run: Command, provider: str, said: str
+) -> None:
+    assert said in run("setup:jobs", "--yes", "--provider", provider, code=3).stderr
     assert sorted(contents(fresh)) == ["pyproject.toml", f"{MODULE}.py"]
 
 

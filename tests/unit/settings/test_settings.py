@@ -8,8 +8,8 @@ import pytest
 
 from cgk_jobs import Jobs
 from cgk_jobs.errors import NotConfigured
-from cgk_jobs.providers.registry import CAPABILITIES
-from cgk_jobs.settings import BUILT, Settings, load_outside, load_settings
+from cgk_jobs.providers.registry import CAPABILITIES, create_provider
+from cgk_jobs.settings import PROVIDERS, Settings, load_outside, load_settings
 
 SECRET = "5ecret"
 URL = f"postgresql://worker:{SECRET}@db.example:5433/shop"
@@ -100,7 +100,30 @@ def test_what_does_not_fit_together_is_refused(
 
 
 def test_every_provider_of_this_version_has_its_capabilities() -> None:
-    assert set(BUILT) == set(CAPABILITIES)
+    assert set(PROVIDERS) == set(CAPABILITIES)
+
+
+def test_a_provider_of_another_package_is_known_by_its_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site"
+    (package / "cgk_jobs_carrier-1.0.dist-info").mkdir(parents=True)
+    (package / "cgk_jobs_carrier-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: cgk-jobs-carrier\nVersion: 1.0\n"
+    )
+    (package / "cgk_jobs_carrier-1.0.dist-info" / "entry_points.txt").write_text(
+        "[cgk_jobs.providers]\ncarrier = cgk_jobs_carrier:create\n"
+    )
+    (package / "cgk_jobs_carrier.py").write_text(
+        "def create(context):\n    raise LookupError(sorted(context.values.items()))\n"
+    )
+    monkeypatch.syspath_prepend(str(package))
+    settings = load(tmp_path, "carrier", CARRIER_KEY="k", OTHER_KEY="x")
+    assert settings.values == {"CARRIER_KEY": "k"}
+    with pytest.raises(LookupError, match="CARRIER_KEY"):
+        create_provider(settings)
+    with pytest.raises(NotConfigured, match="carrier"):
+        load(tmp_path, "courier")
 
 
 KEY = "k" * 32

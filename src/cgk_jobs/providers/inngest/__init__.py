@@ -1,0 +1,1 @@
+"""Inngest: each wake-up is an event, whose function at Inngest calls the application when it is due."""
