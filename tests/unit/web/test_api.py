@@ -56,7 +56,8 @@ async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         ctx.log.info("noted")
         if event.order_id == "bad":
             raise NonRetryable("<script>alert(1)</script>\x07")
-        return await ctx.step("save", lambda: event.order_id)
+        saved: str = await ctx.step("save", lambda: event.order_id)
+        return saved
 
     @jobs.cron("0 * * * *", id="hourly", tenants="seen")
     async def hourly(tick: Tick) -> None:
