@@ -58,6 +58,11 @@ class StageBars:
     metavar="URL",
     help="Keep the runs on this PostgreSQL server; the login makes databases beside the one named, and drops them.",
 )
+@click.option(
+    "--provider",
+    type=click.Choice(["bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron"]),
+    help="Have this provider wake the runs: BullMQ in the Redis at REDIS_URL, the others' doubles on this machine.",
+)
 @click.option("--keep", is_flag=True, help="With --database-url: leave the databases there.")
 @click.option(
     "--folder",
@@ -72,13 +77,14 @@ def demo(
     days: int | None,
     workers: int,
     server: str | None,
+    provider: str | None,
     keep: bool,
     folder: Path | None,
     as_json: bool,
 ) -> None:
     """Replay a real shop's year of orders for 38 tenants, with its schedules in virtual time.
 
-    Needs no setup. With --database-url the runs are on PostgreSQL, each shop's own books in SQLite files. At the end every tenant's revenue, as the jobs computed it, is compared with the file to the penny.
+    Needs no setup. With --database-url the runs are on PostgreSQL, each shop's own books in SQLite files. With --provider the orders alone are replayed, in real time, each run woken by it. At the end every tenant's revenue, as the jobs computed it, is compared with the file to the penny.
     """
     from cgk_jobs.examples.commerce.demo import DemoOptions, run_demo
     from cgk_jobs.examples.commerce.stream import expected_totals
@@ -90,6 +96,10 @@ def demo(
     if folder is not None and folder.exists() and any(folder.iterdir()):
         # The books of two replays in one place would add up to twice the revenue.
         raise click.BadParameter(f"{folder} is not empty: name a new folder", param_hint="--folder")
+    if provider is not None and (kill or workers != 1 or server is not None):
+        raise click.UsageError(
+            "--provider: the runs are then in a file and one process works; leave out --kill, --workers, --database-url"
+        )
     if keep and server is None:
         raise click.BadParameter("there is a database to keep only with --database-url", param_hint="--keep")
     hear_logging()
@@ -102,6 +112,7 @@ def demo(
         workers=workers,
         server=server,
         keep=keep,
+        provider=provider or "embedded",
     )
     bars = StageBars()
     try:

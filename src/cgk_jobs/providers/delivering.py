@@ -80,7 +80,7 @@ class Delivering:
         record = await self._take(call.wakeup_id)
         if record is None:
             return await self._unknown(call)
-        if not self._belongs(call, record):
+        if not await self._belongs(call, record):
             # It is signed, so the caller mixed something up: the run gets another wake-up, this call nothing.
             return Answer("refused", "wake-up, run, task, queue and tenant do not belong together")
         ended = await self._worker.claim_one(record.queue)
@@ -92,10 +92,21 @@ class Delivering:
             await self._store.pass_on_wakeups([(record, ended.run.tenant_id, ended.run.seq)])
         return Answer("settled", outcome=ended.state or "lost")
 
-    def _belongs(self, call: Call, record: WakeupRecord) -> bool:
-        same_tenant = hmac.compare_digest(call.tenant_key, self._names.key_of(record.tenant_id))
-        run_id = to_id(record.run_seq, record.run_nonce)
-        return same_tenant and (call.run_id, call.task, call.queue) == (run_id, record.task, record.queue)
+    async def _belongs(self, call: Call, record: WakeupRecord) -> bool:
+        """Whether what the caller says of itself is true, and this the wake-up it was given."""
+        if self._is(call, record.tenant_id, record.task, record.queue, to_id(record.run_seq, record.run_nonce)):
+            return True
+        # A ring that claimed another run than its own has passed that one's wake-up on, within the queue: it was handed over
+        # for the run the caller names, and is now another one's.
+        parsed = parse_id(call.run_id)
+        named = None if parsed is None else await self._store.reads.run(None, *parsed)
+        if named is None or record.queue != call.queue:
+            return False
+        return self._is(call, named.tenant_id, named.task, named.queue, to_id(named.seq, named.nonce))
+
+    def _is(self, call: Call, tenant_id: str, task: str, queue: str, run_id: str) -> bool:
+        same_tenant = hmac.compare_digest(call.tenant_key, self._names.key_of(tenant_id))
+        return same_tenant and (call.run_id, call.task, call.queue) == (run_id, task, queue)
 
     async def _unknown(self, call: Call) -> Answer:
         """It rang before, was replaced, or never was: what the caller may know is whether it should ring again."""

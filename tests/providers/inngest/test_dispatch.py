@@ -119,7 +119,7 @@ async def test_many_go_in_requests_of_a_thousand(peer: InngestPeer, make: Make) 
     assert len([asked for asked in peer.asked if asked.target.startswith("/e/")]) == 3
 
 
-@pytest.mark.parametrize("fault", ["broken", "after", "throttled"])
+@pytest.mark.parametrize("fault", ["broken", "broken_after", "limited"])
 async def test_a_try_that_failed_is_repeated_and_has_one_effect(peer: InngestPeer, make: Make, fault: str) -> None:
     provider = make()
     await provider.sync(PLAN)

@@ -73,7 +73,7 @@ async def test_what_is_handed_over_again_is_the_same_run(peer: TriggerDevPeer, m
     assert len(peer.runs) == 11
 
 
-@pytest.mark.parametrize("fault", ["broken", "after", "throttled"])
+@pytest.mark.parametrize("fault", ["broken", "broken_after", "limited"])
 @pytest.mark.parametrize("count", [1, 20])
 async def test_a_try_that_failed_is_repeated_and_has_one_effect(
     peer: TriggerDevPeer, make: Made, fault: str, count: int

@@ -10,28 +10,30 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
-from cgk_jobs import across_tenants
 from cgk_jobs.clock import monotonic
 from cgk_jobs.examples.commerce.demo.crew import Crew
+from cgk_jobs.examples.commerce.demo.hosted import run_hosted
 from cgk_jobs.examples.commerce.demo.ledger import Ledger, demo_ledger
 from cgk_jobs.examples.commerce.demo.memory import peak_mb
 from cgk_jobs.examples.commerce.demo.plan import NAMED_SCHEDULES, TWO_DAYS
-from cgk_jobs.examples.commerce.demo.result import DemoOptions, DemoResult, Progress, TenantResult, Told
+from cgk_jobs.examples.commerce.demo.result import DemoOptions, DemoResult, Progress, Told
 from cgk_jobs.examples.commerce.demo.stage import Stage
+from cgk_jobs.examples.commerce.demo.totals import chosen_orders, expect, read_books
 from cgk_jobs.examples.commerce.demo.two_days import replay_two_days
-from cgk_jobs.examples.commerce.stream import Order, read_orders, to_event
+from cgk_jobs.examples.commerce.demo.vendors import HOSTED
+from cgk_jobs.examples.commerce.stream import Order, to_event
 
 __all__ = ["run_demo"]
 
 HOUR = timedelta(hours=1)
-PLANTED_CUSTOMERS = 40
-"""Customers of each tenant who are known before they order: some came through a channel, some through a creator."""
 Key = tuple[str, str, str]
 """Tenant, event and order: what names an invoice."""
 
 
 async def run_demo(options: DemoOptions, told: Told) -> DemoResult:
     """Replay, reconcile and count. ``told`` hears how far it is. Raises ``JobsError`` if a worker can't be started."""
+    if options.provider in HOSTED:
+        return await run_hosted(options, told)
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
         return await _run(options, options.folder, told)
@@ -59,32 +61,11 @@ async def _run(options: DemoOptions, folder: Path, told: Told) -> DemoResult:
     return result
 
 
-def _orders(options: DemoOptions) -> list[Order]:
-    orders = list(read_orders(options.tenants or None))
-    if options.days is not None:
-        end = orders[0].placed_at + timedelta(days=options.days)
-        orders = [order for order in orders if order.placed_at < end]
-    return orders
-
-
-def _expect(orders: list[Order], result: DemoResult) -> dict[str, list[str]]:
-    """What the books must say in the end; returns the first customers of each tenant."""
-    customers: dict[str, dict[str, None]] = {}
-    for order in orders:
-        tenant = result.tenants.setdefault(order.tenant, TenantResult())
-        tenant.expected_orders += 1
-        tenant.expected_pence += order.total_pence
-        known = customers.setdefault(order.tenant, {})
-        if order.customer_id is not None and len(known) < PLANTED_CUSTOMERS:
-            known[order.customer_id] = None
-    return {tenant: list(known) for tenant, known in customers.items()}
-
-
 async def _replay_stream(options: DemoOptions, ledger: Ledger, result: DemoResult, told: Told) -> None:
-    orders = _orders(options)
+    orders = chosen_orders(options)
     start = _midnight(orders[0].placed_at)
     end = _midnight(orders[-1].placed_at) + timedelta(days=1)
-    stage = Stage(ledger, start, _expect(orders, result), NAMED_SCHEDULES)
+    stage = Stage(ledger, start, expect(orders, result), NAMED_SCHEDULES)
     crew = Crew(ledger, options.workers)
     try:
         await stage.open()
@@ -106,7 +87,7 @@ async def _replay_stream(options: DemoOptions, ledger: Ledger, result: DemoResul
         await stage.drain(lambda: crew.begun, crew.check)
         await crew.stop()
         await stage.collect(result, result.stream_ticks, end)
-        _read_books(stage, result)
+        read_books(stage.shop, result)
     except BaseException:
         crew.abandon()
         raise
@@ -127,14 +108,6 @@ def _by_hour(orders: list[Order], start: datetime, end: datetime) -> Iterator[tu
     while moment < end:
         yield moment + HOUR, placed.get(moment, [])
         moment += HOUR
-
-
-def _read_books(stage: Stage, result: DemoResult) -> None:
-    with across_tenants(reason="the demo reads every tenant's books"):
-        for slug, tenant in result.tenants.items():
-            tenant.orders = stage.shop.shops.order_count(slug)
-            tenant.revenue_pence = stage.shop.shops.revenue_pence(slug)
-            result.lost += max(tenant.expected_orders - tenant.orders, 0)
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -16,7 +16,7 @@ class DemoOptions:
 
     ``tenants`` and ``days`` (of the stream's first ones) make it shorter, for tests; ``workers``: processes. ``server``: a
     PostgreSQL server's address, with a login that may make databases and roles, ``None``: SQLite; ``keep``: leave there
-    what was made.
+    what was made. ``provider``: who wakes the runs; a hosted one does it in real time, and without schedules.
     """
 
     folder: Path | None = None
@@ -27,6 +27,7 @@ class DemoOptions:
     workers: int = 1
     server: str | None = field(default=None, repr=False)
     keep: bool = False
+    provider: str = "embedded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from cgk_jobs import Jobs, Send
+from cgk_jobs.providers import relay
 from cgk_jobs.testing.conformance.provider.case import Ping, ProviderCase, Site
 
 __all__ = ["WakingSuite"]
@@ -71,6 +72,23 @@ class WakingSuite(ProviderCase):
             answers = await jobs.send_many([Ping(tenant_id="acme", number=n) for n in range(5)])
             await self.all_ended(jobs, answers)
         assert ran == dict.fromkeys(range(5), 1)
+
+    async def test_every_wake_up_leads_to_a_run_whichever_is_claimed_first(
+        self, vendor: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A ring claims in fair order, so mostly another run than its own: none is refused for that, and none needs the sweep."""
+        monkeypatch.setattr(relay, "OVERDUE_AFTER", 3_600.0)
+        jobs = vendor.make_jobs()
+        ran: Counter[int] = Counter()
+
+        @jobs.task(on=Ping)
+        async def note(event: Ping) -> None:
+            ran[event.number] += 1
+
+        async with self.working(vendor, jobs):
+            pings = [Ping(tenant_id=f"t{number // 40}", number=number) for number in range(120)]
+            await self.all_ended(jobs, await jobs.send_many(pings))
+        assert ran == dict.fromkeys(range(120), 1)
 
     async def test_a_vendor_that_can_t_be_reached_stops_nothing(self, vendor: Site) -> None:
         jobs = vendor.make_jobs()

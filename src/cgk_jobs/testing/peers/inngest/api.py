@@ -35,7 +35,7 @@ def make_api(
             return _error(401, "unauthorized")
         if service.faults.take("broken"):
             return _error(500, "internal error")
-        if service.faults.take("throttled"):
+        if service.faults.take("limited"):
             return _error(429, "rate limited", {"retry-after": "0"})
         if service.faults.take("garbled"):
             return JSONResponse({"ok": True})
@@ -45,7 +45,7 @@ def make_api(
             response = _error(refused.status, str(refused))
         except ValueError as error:
             response = _error(400, str(error))
-        return _error(500, "internal error") if service.faults.take("after") else response
+        return _error(500, "internal error") if service.faults.take("broken_after") else response
 
     async def events(request: Request) -> Response:
         async def take(request: Request, body: bytes) -> Response:

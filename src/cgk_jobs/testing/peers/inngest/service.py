@@ -30,15 +30,15 @@ class Refused(Exception):
 
 @dataclass
 class Faults:
-    """Counts go down with each request they befall. ``broken``: 500 before anything happens; ``after``: 500 after it has.
+    """Counts go down with each request they befall. ``broken``: 500 before anything happens; ``broken_after``: 500 after it has.
 
-    ``throttled``: 429. ``garbled``: answers not of its form. ``lost``: acknowledged, and never run. ``copies``: calls of a function for
+    ``limited``: 429. ``garbled``: answers not of its form. ``lost``: acknowledged, and never run. ``copies``: calls of a function for
     each event. ``lagging``: an event's runs are not listed.
     """
 
     broken: int = 0
-    after: int = 0
-    throttled: int = 0
+    broken_after: int = 0
+    limited: int = 0
     garbled: int = 0
     lost: int = 0
     copies: int = 1

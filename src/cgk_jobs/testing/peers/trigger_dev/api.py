@@ -34,7 +34,7 @@ def make_api(  # noqa: PLR0915 - a route after the other
             return _error(401, "Invalid or Missing API key")
         if service.faults.take("broken"):
             return _error(500, "Something went wrong")
-        if service.faults.take("throttled"):
+        if service.faults.take("limited"):
             reset = service.clock.micros() // 1_000 + 20
             return _error(429, "Rate limit exceeded", {"x-ratelimit-reset": str(reset), "x-ratelimit-remaining": "0"})
         if service.faults.take("garbled"):
@@ -51,7 +51,7 @@ def make_api(  # noqa: PLR0915 - a route after the other
             response = _error(422, str(error))
         if once is not None and response.status_code < 300:
             answered[once] = response.status_code, bytes(response.body)
-        if service.faults.take("after"):
+        if service.faults.take("broken_after"):
             return _error(500, "Something went wrong")
         return response
 

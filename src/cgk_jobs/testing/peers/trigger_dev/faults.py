@@ -9,15 +9,15 @@ __all__ = ["Faults"]
 
 @dataclass
 class Faults:
-    """Counts go down with each request they befall. ``broken``: 500 before anything happens; ``after``: 500 after it has.
+    """Counts go down with each request they befall. ``broken``: 500 before anything happens; ``broken_after``: 500 after it has.
 
-    ``throttled``: 429 with the time of its end. ``garbled``: answers that are not of its form. ``lost``: acknowledged, and never
+    ``limited``: 429 with the time of its end. ``garbled``: answers that are not of its form. ``lost``: acknowledged, and never
     run. ``full``: a queue of the plan is full. ``copies``: calls for each wake-up that is due, at the same time.
     """
 
     broken: int = 0
-    after: int = 0
-    throttled: int = 0
+    broken_after: int = 0
+    limited: int = 0
     garbled: int = 0
     lost: int = 0
     full: bool = False
