@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cgk_jobs.errors import (
     DuplicateKey,
+    ForeignDatabase,
     InvalidEvent,
     InvalidTask,
     InvalidToken,
@@ -40,7 +41,7 @@ _LONGEST = 2_000
 
 def problem_of(error: JobsError | OSError) -> tuple[int, str]:
     """Status and text. What may name a host, a path or a login is not told."""
-    if isinstance(error, OSError | ProviderUnavailable | ProviderRefused):
+    if isinstance(error, OSError | ProviderUnavailable | ProviderRefused | ForeignDatabase):
         return 503, "the ledger or the provider does not answer: try again in a few seconds"
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 409)
     return status, storable(str(error))[:_LONGEST]

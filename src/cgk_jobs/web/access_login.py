@@ -7,6 +7,7 @@ from http.cookies import SimpleCookie
 from urllib.parse import parse_qs
 
 from cgk_jobs.clock import Clock
+from cgk_jobs.errors import ForeignDatabase, ProviderUnavailable
 from cgk_jobs.web.access import Refused
 from cgk_jobs.web.access_gate import COOKIE, Gate, require_same_origin
 from cgk_jobs.wire.asgi import BadRequest, Receive, Scope, Send, answer, header_of, read_body
@@ -51,6 +52,8 @@ class Login:
             await _go(scope, send, value, life)
         except BadRequest as error:
             await answer(send, error.status, {"error": str(error)})
+        except (ProviderUnavailable, ForeignDatabase, OSError):
+            await answer(send, 503, {"error": "not available at the moment"}, {"retry-after": "5"})
         except ValueError:
             await answer(send, 400, {"error": "the form can't be read: send token=TOKEN"})
         except Refused as error:

@@ -196,3 +196,17 @@ def test_a_short_operator_token_is_refused(tmp_path: Path, monkeypatch: pytest.M
 def test_everything_is_everything() -> None:
     assert EVERYTHING.actions == ACTIONS
     assert EVERYTHING.sees(None)
+
+
+async def test_a_login_without_its_ledger_says_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBS_SIGNING_KEY", KEY.decode())
+    (tmp_path / "gone.db").write_text("no database, and longer than a hundred bytes" * 5)
+    jobs = Jobs(f"sqlite:///{tmp_path / 'gone.db'}")
+    transport = httpx.ASGITransport(app=jobs.asgi())
+    async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as client:
+        answer = await client.post("/login", data={"token": jobs.tokens.issue(tenants=["rawdog"])})
+        headers = {"authorization": f"Bearer {jobs.tokens.issue(tenants=['rawdog'])}"}
+        asked = await client.get("/api/runs", headers=headers)
+    assert (answer.status_code, asked.status_code) == (503, 503)
+    assert str(tmp_path) not in answer.text + asked.text
+    jobs.close()
