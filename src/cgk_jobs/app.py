@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from pydantic import BaseModel
 
+from cgk_jobs.api.mounting import guarded_parts
 from cgk_jobs.approvals import Approval, Approvals
 from cgk_jobs.client import Client
 from cgk_jobs.clock import Clock, SystemClock
@@ -37,6 +38,8 @@ from cgk_jobs.sync import SyncJobs
 from cgk_jobs.tasks.group import TaskGroup
 from cgk_jobs.tasks.task import Task
 from cgk_jobs.tenants import Tenants, TenantSource
+from cgk_jobs.web.access_gate import Authorize
+from cgk_jobs.web.access_tokens import Tokens
 from cgk_jobs.web.router import Router
 from cgk_jobs.web.site import Site
 
@@ -108,6 +111,8 @@ class Jobs(TaskGroup):
         self.queues = Queues(provider.store)
         self._foreign = ForeignSources(self._send)
         self._outbox = Outbox(provider, self.tasks, self.clock)
+        self.tokens = Tokens(outside.signing_keys, app, self.clock, provider.store)
+        self._outside = outside
         self._running: Running | None = None
         self._starting = asyncio.Lock()
         self._runner_loop: LoopThread | None = None
@@ -364,12 +369,16 @@ class Jobs(TaskGroup):
         """The same methods, blocking, for programs without an event loop."""
         return SyncJobs(self, self._portal)
 
-    def asgi(self) -> Router:
-        """An ASGI application to be mounted in the web application: what providers call, and ``/health``.
+    def asgi(self, *, authorize: Authorize | None = None, origins: Iterable[str] = ()) -> Router:
+        """An ASGI application to be mounted in the web application: the JSON API, what providers call, and ``/health``.
 
+        ``authorize``: your own login, plain or async: a request's ASGI scope to its ``Access``, or ``None`` (docs/api.md).
+        ``origins``: of pages that may follow a run with a token of that run.
         In a process that was not started it works when it is called, and only then: for hosts that run no worker.
         """
-        return Site(self.provider.store, self, self._on_call, lambda: self._running).app()
+        found = self._outside
+        parts = guarded_parts(self, self.tokens, found.dashboard_token, found.signing_keys, authorize, origins)
+        return Site(self.provider.store, self, self._on_call, lambda: self._running, parts).app()
 
     async def _on_call(self) -> Running:
         async with self._starting:

@@ -84,6 +84,10 @@ class Runs:
         ]
         return replace(to_run(record), steps=tuple(steps), attempts=tuple(attempts), log=tuple(log))
 
+    async def glance(self, run_id: str) -> Run:
+        """A run without steps, attempts and log: one read. Raises ``RunNotFound``."""
+        return to_run(await self._find(run_id))
+
     async def list(
         self,
         *,

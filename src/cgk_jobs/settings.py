@@ -29,6 +29,8 @@ __all__ = [
 
 PROVIDERS = ("embedded", "postgres", "bullmq", "inngest", "trigger_dev", "qstash", "vercel_cron")
 """The providers of this package."""
+SHORTEST_TOKEN = 24
+"""Characters of ``JOBS_DASHBOARD_TOKEN``."""
 VARIABLES = (
     "REDIS_URL",
     "INNGEST_EVENT_KEY", "INNGEST_SIGNING_KEY", "INNGEST_SIGNING_KEY_FALLBACK", "INNGEST_BASE_URL", "INNGEST_API_BASE_URL",
@@ -63,6 +65,7 @@ class Outside(NamedTuple):
 
     public_url: str | None
     signing_keys: tuple[bytes, ...]
+    dashboard_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Settings:
     The ledger is either a SQLite file, ``database``, or in PostgreSQL, ``postgres``; the other one is ``None``.
     ``ledger`` names it in messages, without passwords. ``public_url``: where ``jobs.asgi()`` is reached from outside, without a
     slash at the end. ``signing_keys``: the one that signs, and perhaps the one before it, which is still accepted; none where
-    nothing is signed. ``values``: what providers are set up with, by the names of their variables.
+    nothing is signed. ``dashboard_token``: grants everything over HTTP. ``values``: what providers are set up with, by the names of their variables.
     """
 
     provider: str
@@ -84,6 +87,7 @@ class Settings:
     postgres: PostgresLogins | None = None
     public_url: str | None = None
     signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    dashboard_token: str | None = field(default=None, repr=False)
     values: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     sources: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -139,6 +143,7 @@ def load_settings(
         postgres=ledger.postgres,
         public_url=_public_url(look),
         signing_keys=_signing_keys(look),
+        dashboard_token=_dashboard_token(look),
         values={
             variable: value
             # A provider of another package has variables of its own, which begin with its name.
@@ -209,7 +214,7 @@ def admin_address(environment: Mapping[str, str] | None = None, folder: Path | N
 def load_outside(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Outside:
     """The part of the settings that does not depend on the provider. Raises ``NotConfigured``."""
     look = _Lookup(os.environ if environment is None else environment, folder or project_folder())
-    return Outside(_public_url(look), _signing_keys(look))
+    return Outside(_public_url(look), _signing_keys(look), _dashboard_token(look))
 
 
 def _signing_keys(look: _Lookup) -> tuple[bytes, ...]:
@@ -222,6 +227,16 @@ def _signing_keys(look: _Lookup) -> tuple[bytes, ...]:
             "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
     return keys
+
+
+def _dashboard_token(look: _Lookup) -> str | None:
+    found = look.find("dashboard_token", None, "JOBS_DASHBOARD_TOKEN", "")
+    if found is not None and (len(found) < SHORTEST_TOKEN or not found.isascii() or not found.isprintable()):
+        raise NotConfigured(
+            f"{look.sources['dashboard_token']}: at least {SHORTEST_TOKEN} characters, as whoever guesses it may do everything; "
+            "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return found
 
 
 class _Lookup:

@@ -25,6 +25,8 @@ from cgk_jobs.cli.main import cgk
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 RUN_ELSEWHERE = {
+    "api.md": "test_access_pages.py",
+    "mcp.md": "test_access_pages.py",
     "README.md": "test_readme.py",
     "flow-control.md": "test_flow_control_page.py",
     "workflows.md": "test_workflows_page.py",

@@ -10,7 +10,6 @@ import click
 from cgk_jobs.cli.application import opened
 from cgk_jobs.cli.console import result, say, show_json
 from cgk_jobs.cli.errors import Failure
-from cgk_jobs.cli.formats import run_document
 from cgk_jobs.cli.options import app_option, json_option, scope, since_moment, tenant_options
 from cgk_jobs.errors import DuplicateKey, InvalidEvent
 
@@ -54,6 +53,8 @@ def replay(
     with opened(app) as jobs, whose:
         run = asyncio.run(jobs.runs.replay(run_id, from_step=from_step))
     if as_json:
+        from cgk_jobs.run_documents import run_document
+
         show_json({"replayed": run_id, "run": run_document(run)})
         return
     result(run.id)

@@ -1,15 +1,15 @@
-"""Runs, moments and durations as people read them, and as JSON has them."""
+"""Moments and durations as people read them."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cgk_jobs.runs import Run
 
-__all__ = ["compact", "duration", "elapsed", "moment", "run_document"]
+__all__ = ["compact", "duration", "elapsed", "moment"]
 
 
 def moment(at: datetime | None) -> str:
@@ -41,40 +41,3 @@ def elapsed(run: Run) -> float | None:
 def compact(value: object) -> str:
     """A JSON-like value on one line."""
     return json.dumps(value, ensure_ascii=False, separators=(", ", ": "), default=str)
-
-
-def run_document(run: Run, *, payload: Any = None, whole: bool = False) -> dict[str, Any]:
-    """A run for ``--json``; ``whole``: with payload, result, steps, attempts and log."""
-    document: dict[str, Any] = {
-        "id": run.id,
-        "tenant_id": run.tenant_id,
-        "task": run.task,
-        "event": run.event or None,
-        "event_id": run.event_id,
-        "state": run.state,
-        "queue": run.queue,
-        "priority": run.priority,
-        "attempt": run.attempt,
-        "error": run.error,
-        "progress": run.progress,
-        "metadata": run.metadata,
-        "events": run.events,
-        "tags": run.tags,
-        "created_at": run.created_at,
-        "due_at": run.due_at,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "held_by": run.held_by,
-        "parent_id": run.parent_id,
-        "replay_of": run.replay_of,
-        "undoing": run.undoing,
-    }
-    if whole:
-        document |= {
-            "payload": payload,
-            "result": run.result,
-            "steps": run.steps,
-            "attempts": run.attempts,
-            "log": run.log,
-        }
-    return document

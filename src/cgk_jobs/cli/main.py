@@ -13,6 +13,7 @@ from cgk_jobs.cli.demo import demo
 from cgk_jobs.cli.dev import dev
 from cgk_jobs.cli.errors import CommandGroup
 from cgk_jobs.cli.events import events
+from cgk_jobs.cli.mcp import mcp
 from cgk_jobs.cli.migrate import migrate
 from cgk_jobs.cli.providers import providers
 from cgk_jobs.cli.queues import queues
@@ -22,6 +23,7 @@ from cgk_jobs.cli.schema import schema
 from cgk_jobs.cli.send import send
 from cgk_jobs.cli.setup import setup
 from cgk_jobs.cli.tenants import tenants
+from cgk_jobs.cli.token import token
 from cgk_jobs.cli.trigger_dev import trigger_dev
 from cgk_jobs.cli.vercel import vercel
 from cgk_jobs.cli.work import work
@@ -49,8 +51,8 @@ def jobs() -> None:
 cgk.add_command(setup)
 jobs.add_command(setup, "setup")
 for _command in (
-    bench, cancel, demo, dev, events, migrate, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants,
-    trigger_dev, vercel, work,
+    bench, cancel, demo, dev, events, mcp, migrate, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants,
+    token, trigger_dev, vercel, work,
 ):  # fmt: skip
     jobs.add_command(_command)
 

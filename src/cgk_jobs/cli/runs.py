@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cgk_jobs.cli.application import opened
 from cgk_jobs.cli.console import is_terminal, printable, result, say, show_json, styled
-from cgk_jobs.cli.formats import compact, duration, elapsed, moment, run_document
+from cgk_jobs.cli.formats import compact, duration, elapsed, moment
 from cgk_jobs.cli.options import app_option, json_option, scope, since_moment, tenant_options
 from cgk_jobs.cli.tables import Column, show_fields, show_table, state_colour
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["runs", "show"]
 
-_ANSWER = {"event", "seq", "nonce", "version", "payload"}
-"""What the journal keeps of an event that was waited for."""
 SHOWN = 100
 """Called runs that are shown with a run."""
 STATES = ("scheduled", "queued", "running", "retrying", "waiting", "completed", "failed", "cancelled", "expired")
@@ -56,6 +54,8 @@ def runs(
     *, tenant: str | None, all_tenants: bool, since: str | None, app: str | None, as_json: bool, **filters: Any
 ) -> None:
     """List runs, newest first."""
+    from cgk_jobs.run_documents import run_document
+
     whose = scope(tenant, all_tenants, "runs")
     with opened(app) as jobs, whose:
         page = asyncio.run(jobs.runs.list(since=since_moment(since, jobs.clock), **filters))
@@ -88,12 +88,14 @@ def show(*, run_id: str, tenant: str | None, all_tenants: bool, raw: bool, app: 
     The code of its event says which fields are secret. Where it is not at hand (no application is configured and none is
     given with --app), the payload is shown with --raw only.
     """
+    from cgk_jobs.run_documents import masked_payload, masked_step, run_document
+
     whose = scope(tenant, all_tenants, "show")
     with opened(app, prefer_app=True) as jobs, whose:
         run, children = asyncio.run(_read(jobs, run_id))
-        payload = run.payload if raw else _masked(jobs, run)
+        payload = run.payload if raw else masked_payload(jobs, run)
         if not raw:
-            run = replace(run, steps=tuple(_masked_step(jobs, step) for step in run.steps))
+            run = replace(run, steps=tuple(masked_step(jobs, step) for step in run.steps))
     if as_json:
         show_json(run_document(run, payload=payload, whole=True) | {"children": [child.id for child in children]})
         return
@@ -163,60 +165,3 @@ async def _read(jobs: Jobs, run_id: str) -> tuple[Run, tuple[Run, ...]]:
 
 def _standing(step: StepView) -> str:
     return "pending" if step.pending else "failed" if step.failed else "done"
-
-
-def _masked_step(jobs: Jobs, step: StepView) -> StepView:
-    """A step as it is; of an event that was waited for, its payload masked, or left out where nobody can say how."""
-    result = step.result
-    values = dict(cast("dict[str, Any]", result)) if isinstance(result, dict) else {}
-    if values.keys() != _ANSWER:
-        return step
-    values["payload"] = _mask_event(jobs, str(values.get("event", "")), values["payload"])
-    return replace(step, result=values)
-
-
-def _mask_event(jobs: Jobs, name: str, payload: Any) -> Any:
-    from pydantic import ValidationError
-
-    from cgk_jobs.errors import InvalidEvent
-    from cgk_jobs.events import mask
-    from cgk_jobs.events import registry as catalogue
-    from cgk_jobs.wire.json import dumps
-
-    cls = jobs.events.find(name) or catalogue.find(name)
-    if cls is None:
-        return None
-    try:
-        return mask(cls.model_validate_json(dumps(payload)))
-    except (ValidationError, InvalidEvent):
-        return None
-
-
-def _masked(jobs: Jobs, run: Run) -> Any:
-    """The payload with its secrets masked, or ``None`` where nobody can say which they are."""
-    from pydantic import BaseModel, ValidationError
-
-    from cgk_jobs.engine.scheduler import TICK_EVENT
-    from cgk_jobs.errors import InvalidEvent
-    from cgk_jobs.events import mask
-    from cgk_jobs.events import registry as catalogue
-    from cgk_jobs.wire.json import dumps
-
-    if run.event == TICK_EVENT:
-        # Moments alone, no field of the application's.
-        return run.payload
-    task = jobs.tasks.find(run.task)
-    model: type[BaseModel] | None = None
-    if run.event:
-        model = jobs.events.find(run.event) or catalogue.find(run.event)
-    elif task is not None:
-        model = task.payload
-    if model is None:
-        return None
-    try:
-        if task is not None and task.flow.batch is not None and isinstance(run.payload.get("events"), list):
-            return {"events": [mask(model.model_validate_json(dumps(one))) for one in run.payload["events"]]}
-        return mask(model.model_validate_json(dumps(run.payload)))
-    except (ValidationError, InvalidEvent):
-        # Of another version than the code at hand, which therefore can't say what is secret in it.
-        return None

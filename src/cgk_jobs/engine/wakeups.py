@@ -147,6 +147,10 @@ class Wakeups(Protocol):
         """Whether a signed call, known by ``key``, comes for the first time; it is remembered until a moment (microseconds)."""
         ...
 
+    def was_seen(self, key: str) -> Awaitable[bool]:
+        """Whether ``first_seen`` was asked about ``key`` and still remembers it."""
+        ...
+
     def take_lease(self, name: str, seconds: float) -> Awaitable[int | None]:
         """Hold ``name`` for so long, alone among all processes: the lease's number, or ``None`` while another one is held."""
         ...

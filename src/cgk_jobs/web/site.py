@@ -34,7 +34,8 @@ class Reachable(Protocol):
 class Site:
     """Makes the ASGI application. ``on_call``: the work of this process, begun for calls alone if it was not started.
 
-    ``running``: the same, or ``None`` where nothing was begun.
+    ``running``: the same, or ``None`` where nothing was begun. ``parts``: applications by path, or by what their paths begin
+    with where it ends with a slash; they answer without work being begun.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Site:
         approver: Approver,
         on_call: Callable[[], Awaitable[Reachable]],
         running: Callable[[], Reachable | None],
+        parts: Mapping[str, AsgiApp],
     ) -> None:
         self._store = store
         self._approver = approver
         self._on_call = on_call
         self._running = running
+        self._parts = parts
 
     def app(self) -> Router:
         """The ASGI application."""
@@ -58,16 +61,15 @@ class Site:
             return self._health
         if path.startswith(APPROVE):
             return ApprovalPage(self._approver, path.removeprefix(APPROVE))
+        part = _longest(self._parts, path)
+        if part is not None:
+            return part
         try:
             routes = (await self._on_call()).routes()
         except (JobsError, OSError):
             # Whoever calls is told no more than that it should call again.
             return _unavailable
-        found = routes.get(path)
-        if found is None:
-            below = [prefix for prefix in routes if prefix.endswith("/") and path.startswith(prefix)]
-            found = routes[max(below, key=len)] if below else None
-        return found
+        return _longest(routes, path)
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Up: this process claims, or could. Says no more to whoever asks."""
@@ -82,6 +84,15 @@ class Site:
             except (JobsError, OSError):
                 up = False
         await answer(send, 200 if up else 503, {"status": "up" if up else "down"})
+
+
+def _longest(routes: Mapping[str, AsgiApp], path: str) -> AsgiApp | None:
+    """The application of a path, else of the longest beginning of it that ends with a slash."""
+    found = routes.get(path)
+    if found is None:
+        below = [prefix for prefix in routes if prefix.endswith("/") and path.startswith(prefix)]
+        found = routes[max(below, key=len)] if below else None
+    return found
 
 
 async def _unavailable(scope: Scope, receive: Receive, send: Send) -> None:

@@ -141,7 +141,7 @@ def test_keys_and_address_of_the_outside(tmp_path: Path) -> None:
     assert settings.signing_keys == (b"n" * 32, KEY.encode())
     assert KEY not in repr(settings)
     outside = load_outside({"JOBS_SIGNING_KEY": KEY}, tmp_path)
-    assert outside == ("https://shop.example/jobs", (KEY.encode(),))
+    assert outside == ("https://shop.example/jobs", (KEY.encode(),), None)
 
 
 @pytest.mark.parametrize("keys", ["short", "k" * 31, f"{KEY},", f"{KEY},{KEY},{KEY}", f"{KEY},short"])

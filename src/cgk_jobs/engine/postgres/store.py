@@ -357,6 +357,9 @@ class PostgresStore:
     async def first_seen(self, key: str, until: int) -> bool:
         return await self._wakeups.first_seen(key, until)
 
+    async def was_seen(self, key: str) -> bool:
+        return await self._wakeups.was_seen(key)
+
     async def take_lease(self, name: str, seconds: float) -> int | None:
         return await self._wakeups.take_lease(name, seconds)
 

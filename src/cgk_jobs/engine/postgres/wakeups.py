@@ -167,6 +167,11 @@ class WakeupBook:
         """Whether a signed call comes for the first time; see the boundary."""
         return await self._database.run("note_seen_call", key, until) == 1
 
+    async def was_seen(self, key: str) -> bool:
+        """Whether a call is remembered; see the boundary."""
+        found: bool = await self._database.value("find_seen_call", key)
+        return found
+
     # -- leases ------------------------------------------------------------------------------------------------------
 
     async def take_lease(self, name: str, seconds: float) -> int | None:

@@ -344,6 +344,10 @@ class SqliteLedger:
         """Whether a signed call comes for the first time; it is remembered until a moment."""
         return self.db.execute(QUERIES["note_seen_call"], (key, until)).rowcount == 1
 
+    def was_seen(self, key: str) -> bool:
+        """Whether a signed call is remembered."""
+        return self.db.execute(QUERIES["find_seen_call"], (key,)).fetchone() is not None
+
     def take_lease(self, name: str, seconds: float) -> int | None:
         """Hold a name alone, for so long: the lease's number, or ``None`` while another one is held."""
         now = self._clock.micros()

@@ -306,6 +306,9 @@ class SqliteStore:
     def first_seen(self, key: str, until: int) -> Awaitable[bool]:
         return self._commits.run(lambda ledger: ledger.first_seen(key, until))
 
+    def was_seen(self, key: str) -> Awaitable[bool]:
+        return self._commits.run(lambda ledger: ledger.was_seen(key))
+
     def take_lease(self, name: str, seconds: float) -> Awaitable[int | None]:
         return self._commits.run(lambda ledger: ledger.take_lease(name, seconds))
 

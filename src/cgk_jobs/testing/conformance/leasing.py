@@ -68,5 +68,7 @@ class LeasingSuite(StoreCase):
 
     async def test_a_lease_is_no_signed_call(self, ledger: Driver) -> None:
         await ledger.store.take_lease("tick", 60)
+        assert not await ledger.store.was_seen("tick")
         assert await ledger.store.first_seen("tick", ledger.clock.micros() + 60 * SECOND)
+        assert await ledger.store.was_seen("tick")
         assert await ledger.store.take_lease("tick", 60) is None

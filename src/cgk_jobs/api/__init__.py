@@ -1,0 +1,1 @@
+"""The JSON API of an application: ``/api`` below wherever ``jobs.asgi()`` is mounted."""

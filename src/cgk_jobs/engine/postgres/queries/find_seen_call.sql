@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM cgk_jobs.seen_calls WHERE key = $1)

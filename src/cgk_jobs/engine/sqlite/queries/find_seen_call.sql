@@ -1,0 +1,1 @@
+SELECT 1 FROM seen_calls WHERE key = ?
