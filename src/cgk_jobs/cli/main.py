@@ -11,6 +11,7 @@ from cgk_jobs.cli.actions import cancel, replay, retry
 from cgk_jobs.cli.bench import bench
 from cgk_jobs.cli.demo import demo
 from cgk_jobs.cli.dev import dev
+from cgk_jobs.cli.doctor import doctor
 from cgk_jobs.cli.errors import CommandGroup
 from cgk_jobs.cli.events import events
 from cgk_jobs.cli.mcp import mcp
@@ -51,7 +52,7 @@ def jobs() -> None:
 cgk.add_command(setup)
 jobs.add_command(setup, "setup")
 for _command in (
-    bench, cancel, demo, dev, events, mcp, migrate, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants,
+    bench, cancel, demo, dev, doctor, events, mcp, migrate, providers, queues, replay, retry, runs, schedules, schema, send, show, tenants,
     token, trigger_dev, vercel, work,
 ):  # fmt: skip
     jobs.add_command(_command)
