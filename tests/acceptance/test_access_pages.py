@@ -8,6 +8,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -28,13 +29,13 @@ async def test_tokens_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("JOBS_SIGNING_KEY", "k" * 32)
     jobs = Jobs(f"sqlite:///{tmp_path / 'jobs.db'}")
     (code,) = blocks(API, "python")
-    names = {"jobs": jobs, "run_id": "0190163d-8694-739b-aea5-966c26f8ad91"}
+    names: dict[str, Any] = {"jobs": jobs, "run_id": "0190163d-8694-739b-aea5-966c26f8ad91"}
     run = eval(compile(code, "api.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
     if inspect.isawaitable(run):
         await run
     with pytest.raises(InvalidToken, match="revoked"):
-        await jobs.tokens.open(names["token"])  # type: ignore[arg-type]
-    assert (await jobs.tokens.open(names["watch"])).run_id == names["run_id"]  # type: ignore[arg-type]
+        await jobs.tokens.open(names["token"])
+    assert (await jobs.tokens.open(names["watch"])).run_id == names["run_id"]
     jobs.close()
 
 
