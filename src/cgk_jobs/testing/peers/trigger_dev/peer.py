@@ -25,6 +25,8 @@ from cgk_jobs.wire.request_signing import RequestSigner
 __all__ = ["TriggerDevPeer"]
 
 MOST_ATTEMPTS = 10
+AT_ONCE = 100
+"""Calls at a time, as of a plan above the smallest."""
 LOOK_EVERY = 0.01
 """Seconds between looks at what is due."""
 
@@ -51,6 +53,7 @@ class TriggerDevPeer:
         self._service = Service(clock or SystemClock(), self.faults, tasks)
         self._patience = patience
         self._server = Loopback(make_api(self._service, self.secret_key, self.asked, self.environment_facts))
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._client = httpx.AsyncClient(timeout=60, follow_redirects=False)
         self._public_url = ""
         self._runner: asyncio.Task[None] | None = None
@@ -152,9 +155,10 @@ class TriggerDevPeer:
 
     async def _signed(self, path: str, body: bytes) -> httpx.Response:
         url = httpx.URL(self._public_url + path)
-        now = self._service.clock.micros() // 1_000_000
-        headers = RequestSigner([self.signing_key.encode()]).sign("POST", url.path, body, now)
-        return await self._client.post(url, content=body, headers={"content-type": "application/json", **headers})
+        async with self._room:
+            now = self._service.clock.micros() // 1_000_000
+            headers = RequestSigner([self.signing_key.encode()]).sign("POST", url.path, body, now)
+            return await self._client.post(url, content=body, headers={"content-type": "application/json", **headers})
 
     async def settled(self) -> None:
         """Wait until every run that is due has ended."""
