@@ -18,7 +18,7 @@ from cgk_jobs.engine.wakeups import ActiveProvider
 from cgk_jobs.engine.worker import Worker
 from cgk_jobs.errors import JobsError
 from cgk_jobs.providers.delivering import Delivering
-from cgk_jobs.providers.provider import Answer, AsgiApp, Call, Drain, JobProvider, LearnsPlan, Plan
+from cgk_jobs.providers.provider import Answer, AsgiApp, BoundsCalls, Call, Drain, JobProvider, LearnsPlan, Plan
 from cgk_jobs.providers.relay import Relay
 from cgk_jobs.providers.tenant_names import TenantNames
 from cgk_jobs.tasks.registry import TaskRegistry
@@ -200,10 +200,22 @@ class Hosting:
         provider = self.provider(name)
         if isinstance(provider, LearnsPlan):
             provider.learn(self._plan())
+        if self._on_call and isinstance(provider, BoundsCalls):
+            self._warn_of_long_tasks(provider.longest_call)
         loop = provider.work(self._deliver, self._drain, queues=self._worker.queues, concurrency=self._concurrency)
         if loop is not None:
             await stack.enter_async_context(loop)
         self._ears[name] = stack
+
+    def _warn_of_long_tasks(self, longest: float) -> None:
+        """What a call can't hold is put back when it ends, and can only go on behind the steps it has finished."""
+        long = sorted(task.id for task in self._tasks if task.timeout > longest)
+        if long:
+            _logger.warning(
+                "%d tasks may take longer than the %.0f s of a call on this host: %s%s. Give them a timeout= within it, cut them into "
+                "steps, or let calls last longer",
+                len(long), longest, ", ".join(long[:5]), ", …" if len(long) > 5 else "",
+            )  # fmt: skip
 
     async def _silence(self, name: str) -> None:
         await self._ears.pop(name).aclose()

@@ -20,6 +20,7 @@ from cgk_jobs.providers.capabilities import Capabilities
 __all__ = [
     "Answer",
     "AsgiApp",
+    "BoundsCalls",
     "Call",
     "Deliver",
     "Drain",
@@ -261,6 +262,16 @@ class LearnsPlan(Protocol):
 
     def learn(self, plan: Plan) -> None:
         """What there is to be called for. Called before ``work`` and ``routes``, in every process, also where ``sync`` is not."""
+        ...
+
+
+@runtime_checkable
+class BoundsCalls(Protocol):
+    """A provider whose calls of the application end after some time, whatever it is doing."""
+
+    @property
+    def longest_call(self) -> float:
+        """Seconds of a call in which work can be done."""
         ...
 
 

@@ -101,3 +101,22 @@ async def test_a_stop_ends_what_a_call_is_just_beginning(tmp_path: Path) -> None
 
 async def called_or_stopped(jobs: Jobs) -> None:
     await jobs.asgi()({"type": "http", "method": "GET", "path": "/cron/tick", "headers": []}, _receive, _send)
+
+
+async def test_tasks_a_call_can_t_hold_are_named_when_it_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = make_jobs(tmp_path)
+
+    @jobs.task(on=Slow, timeout=40)
+    async def fits(event: Slow) -> None: ...
+
+    @jobs.task(on=Slow, timeout=600)
+    async def endless(event: Slow) -> None: ...
+
+    await called(jobs)
+    (line,) = [record.message for record in caplog.records if "48 s of a call" in record.message]
+    assert "endless" in line
+    assert "fits" not in line
+    await jobs.stop()
+    jobs.close()

@@ -93,6 +93,11 @@ class QStashProvider:
         return QSTASH
 
     @property
+    def longest_call(self) -> float:
+        """Seconds QStash waits for an answer."""
+        return float(self._request_limit)
+
+    @property
     def dead_letters(self) -> DeadLetters:
         """What QStash has given up, for operators."""
         return DeadLetters(self._http, self._settings.public_url + PATH)

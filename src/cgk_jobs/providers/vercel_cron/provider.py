@@ -60,6 +60,11 @@ class VercelCronProvider:
     def capabilities(self) -> Capabilities:
         return VERCEL_CRON
 
+    @property
+    def longest_call(self) -> float:
+        """Seconds of a call in which work is done."""
+        return self._settings.budget
+
     async def dispatch(self, wakeups: Sequence[Wakeup]) -> list[Receipt]:
         """No receipt: there is nobody to take a wake-up."""
         return []

@@ -30,7 +30,7 @@ async def confirm(event: OrderPlaced, ctx: Context) -> str:
     return event.order_id
 
 
-@jobs.cron("0 7 * * *", timezone="Europe/Berlin", tenants="seen")
+@jobs.cron("0 7 * * *", timezone="Europe/Berlin", tenants="seen", timeout=30)
 async def summary(tick: Tick, ctx: Context) -> None:
     """Sum up the day before, at seven in Berlin, summer and winter."""
     ctx.log.info("the day before %s", tick.scheduled_at.date())
