@@ -65,8 +65,8 @@ class Ledgers:
         return self._of_folders[folder]
 
     def drop(self, database: LedgerDatabase) -> None:
-        """Drop one."""
-        self.server.drop(database.name)
+        """Drop one; nobody waits for it."""
+        self.server.drop_later(database.name)
 
     def drop_of_folders(self) -> None:
         """Drop those of folders."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import sys
@@ -25,6 +26,7 @@ from cgk_jobs.cli.tables import Column, show_table
 from cgk_jobs.errors import NotConfigured, Unsupported
 
 if TYPE_CHECKING:
+    from cgk_jobs.checkup.findings import Finding
     from cgk_jobs.cli.verification import Verified
     from cgk_jobs.settings import Settings
 
@@ -75,7 +77,9 @@ def setup(*, provider: str | None, yes: bool, verify_only: bool, skip_env: bool,
     changed: list[str] = []
     verified: Verified | None = None
     try:
-        plan = _plan(provider, ask=not (yes or verify_only or dry_run), configure=not (verify_only or skip_env))
+        ask = not (yes or verify_only or dry_run)
+        _collect_keys(provider, undo, changed, ask=ask, write=not (verify_only or skip_env or dry_run))
+        plan = _plan(provider, ask=ask, configure=not (verify_only or skip_env))
         if not as_json:
             _show_settings(plan)
         if dry_run:
@@ -92,7 +96,8 @@ def setup(*, provider: str | None, yes: bool, verify_only: bool, skip_env: bool,
         say("")
         say("Stopped. Whatever was done is undone.")
         raise Failure("setting up was stopped") from None
-    _finish(plan, changed, verified, as_json, dry_run)
+    trouble = None if dry_run else _trouble_of_provider(plan, adopt=not verify_only)
+    _finish(plan, changed, verified, trouble, as_json, dry_run)
 
 
 def _take_back(undo: ExitStack) -> None:
@@ -104,6 +109,26 @@ def _take_back(undo: ExitStack) -> None:
     finally:
         if in_main:
             signal.signal(signal.SIGINT, before)
+
+
+# -- the provider and its keys ---------------------------------------------------------------------------------------
+
+
+def _collect_keys(provider: str | None, undo: ExitStack, changed: list[str], *, ask: bool, write: bool) -> None:
+    from cgk_jobs.cli.setup_keys import collect, write_env
+    from cgk_jobs.settings import project_folder
+
+    folder = project_folder()
+    name = provider or os.environ.get("JOBS_PROVIDER") or ""
+    change = collect(name, folder, os.environ, ask=ask)
+    if not change.values or not write:
+        return
+    say(f"{change.path} gets:")
+    for line in change.shown():
+        say(f"  {line}", fg="green")
+    if ask and not click.confirm("Write this?", default=True, err=True):
+        raise click.Abort
+    write_env(change, undo, changed)
 
 
 # -- planning --------------------------------------------------------------------------------------------------------
@@ -224,6 +249,29 @@ def _verify_only(plan: Plan) -> Verified:
     return asyncio.run(verify(plan.ledger))
 
 
+def _trouble_of_provider(plan: Plan, *, adopt: bool) -> str | None:
+    """What a provider that wakes from outside says is wrong, ``None`` where all is well or nobody is to be asked."""
+    from cgk_jobs.checkup.provider import look_at_provider
+    from cgk_jobs.providers.registry import create_provider
+
+    if plan.settings.provider in ("embedded", "postgres"):
+        return None
+    bound = create_provider(plan.settings)
+
+    async def adopt_and_look() -> list[Finding]:
+        active = await bound.store.active_provider(bound.name)
+        if adopt and active.name in ("embedded", "postgres") and active.version == 1:
+            # Nobody has moved it: it says so because the check above, or workers before it, claimed by themselves.
+            await bound.store.activate(bound.name, (), 1)
+        return await look_at_provider(bound)
+
+    try:
+        found = asyncio.run(adopt_and_look())
+    finally:
+        bound.close()
+    return "; ".join(one.text for one in found if one.level == "bad") or None
+
+
 def _remove_ledger(path: Path) -> None:
     from cgk_jobs.engine.sqlite.doorbell import doorbell_folder
 
@@ -251,7 +299,9 @@ def _show_plan(plan: Plan, changed: list[str]) -> None:
         changed.append(str(path))
 
 
-def _finish(plan: Plan, changed: list[str], verified: Verified | None, as_json: bool, dry_run: bool) -> None:
+def _finish(
+    plan: Plan, changed: list[str], verified: Verified | None, trouble: str | None, as_json: bool, dry_run: bool
+) -> None:
     steps = _next_commands(plan)
     if as_json:
         show_json(
@@ -263,6 +313,7 @@ def _finish(plan: Plan, changed: list[str], verified: Verified | None, as_json: 
                 "dry_run": dry_run,
                 "changed": changed,
                 "verified": verified,
+                "provider_trouble": trouble,
                 "next": steps,
             }
         )
@@ -276,6 +327,11 @@ def _finish(plan: Plan, changed: list[str], verified: Verified | None, as_json: 
         say("All was set up already; nothing was changed.")
     if verified is not None:
         say(f"verified  a job ran end to end in {duration(verified.seconds)} (run {verified.run_id})", fg="green")
+    if trouble is not None:
+        # What is set is kept: the provider may be reached later, and doctor says when.
+        say(f"not yet   {trouble}. Look again with: cgk jobs doctor", fg="yellow")
+    elif plan.settings.provider not in ("embedded", "postgres"):
+        say(f"reached   {plan.settings.provider}", fg="green")
     if plan.app is None:
         say(
             "No application was found. An application is a module with a Jobs object, for example in shop.py:\n"

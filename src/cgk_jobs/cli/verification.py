@@ -46,6 +46,9 @@ async def verify(ledger: Path | str) -> Verified:
             begun = monotonic()
             with across_tenants(reason="cgk setup:jobs runs one job to see that they run"):
                 (sent,) = await jobs.schedules.trigger(CHECK)
+                if jobs.running is not None:
+                    # Where a provider wakes runs, nobody there knows of this one: it is claimed here, whoever rings.
+                    await jobs.running.drain(PATIENCE)
                 answer = await jobs.runs.wait(sent.run_id, PATIENCE)
                 run = await jobs.runs.get(sent.run_id)
             took = monotonic() - begun

@@ -14,11 +14,11 @@ from typing import cast
 
 from cgk_jobs.clock import Clock
 from cgk_jobs.errors import NotConfigured, Unsupported
-from cgk_jobs.providers.provider import JobProvider
+from cgk_jobs.providers.provider import JobProvider, Setup
 from cgk_jobs.wire.leases import Leases, LeasesHere
 from cgk_jobs.wire.replays import Seen
 
-__all__ = ["ENTRY_POINTS", "FACTORIES", "ProviderContext", "make_provider", "third_party"]
+__all__ = ["ENTRY_POINTS", "FACTORIES", "ProviderContext", "make_provider", "setup_of", "third_party"]
 
 ENTRY_POINTS = "cgk_jobs.providers"
 
@@ -52,6 +52,15 @@ class ProviderContext:
 def third_party() -> Mapping[str, str]:
     """Providers of other packages that are installed: name to ``module:function``."""
     return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+
+
+def setup_of(name: str) -> Setup | None:
+    """What a person does before a provider of this package works; ``None`` for one that needs nothing, or another package's."""
+    if name not in FACTORIES:
+        return None
+    module = FACTORIES[name].partition(":")[0].rpartition(".")[0]
+    found: Setup = import_module(f"{module}.settings").SETUP
+    return found
 
 
 def make_provider(name: str, context: ProviderContext) -> JobProvider:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
+import pytest
 from tests.providers.qstash.harness import Ledger
+from tests.servers.redis import left_connections
 
 from cgk_jobs.providers.inngest.provider import InngestProvider
 from cgk_jobs.providers.provider import Plan, PlannedTask
 from cgk_jobs.testing.peers.inngest import InngestPeer
+
+
+@pytest.fixture(autouse=True)
+def _left() -> Iterator[None]:
+    """The vendor's thread leaves its connections to whoever collects them: that is not another test."""
+    with left_connections():
+        yield
 
 
 async def test_it_asks_for_a_gateway_with_the_signing_key_and_ends_when_told() -> None:

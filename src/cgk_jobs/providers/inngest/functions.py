@@ -5,6 +5,7 @@ A plan of the vendor limits the functions of an app, so they are split over as m
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class App:
         http = self.client._http_client  # pyright: ignore[reportPrivateUsage]
         await http._http_client.aclose()  # pyright: ignore[reportPrivateUsage]
         http._http_client_sync.close()  # pyright: ignore[reportPrivateUsage]
+        # The sockets go in the loop's next turn, of which there may be none if this is its last task.
+        await asyncio.sleep(0)
 
 
 def name_of(app: str, *, each: bool) -> Callable[[Wakeup], str]:
